@@ -1,0 +1,1 @@
+"""Everything that depends on where it happens, behind one interface."""

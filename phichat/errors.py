@@ -1,0 +1,60 @@
+"""Every error that a person may see: one sentence of what happened, and one of what to do."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PhichatError(Exception):
+    """Something went wrong that a person can do something about.
+
+    `message` names the thing, the file or the key; `hint` is the next command to type, or empty.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type[PhichatError], tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
+
+class ConfigError(PhichatError):
+    """A flag, environment variable or config key is wrong: correct it and try again."""
+
+    exit_code = 2
+
+
+class DataError(PhichatError):
+    """A dataset is missing or wrong: mend the named rows."""
+
+
+class PluginError(PhichatError):
+    """A backend plugin is broken: update or remove the named package."""
+
+
+class BackendError(PhichatError):
+    """The place where the work happens refused it or failed; the only error a backend may raise."""
+
+
+class AuthError(BackendError):
+    """Not signed in, or the sign-in expired, or the key is wrong: sign in again."""
+
+
+class QuotaError(BackendError):
+    """There is not enough room (quota, memory, budget): ask for more or choose a smaller size."""
+
+
+class NotFoundError(BackendError):
+    """The named job, deployment or model is not there: check the name."""
+
+
+class UnavailableError(BackendError):
+    """Nobody answers, or not now: the same call is worth trying again."""
+
+
+class UnsupportedError(BackendError):
+    """This backend cannot do that: use another backend, or do without."""

@@ -1,0 +1,92 @@
+"""Where things lie: the project, its state, the user's folders, and the bundled trainer and flows."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+from platformdirs.api import PlatformDirsABC
+
+PROJECT_FILE = "phichat.toml"
+STATE_FOLDER = ".phichat"
+
+
+@dataclass(frozen=True)
+class Folders:
+    """The person's own folders; none of them needs to exist."""
+
+    config: Path
+    """Settings of the person: theme, keys, defaults."""
+    data: Path
+    """What must not be lost: conversations, and the state of work outside any project."""
+    cache: Path
+    """What can be had again: model weights."""
+
+
+def user_folders(environ: Mapping[str, str] = os.environ, dirs: PlatformDirsABC | None = None) -> Folders:
+    """The person's folders as the platform has them, or all three inside `PHICHAT_HOME`.
+
+    `PHICHAT_CACHE` moves the cache alone: weights are large, and often belong on another disk.
+    """
+    home = environ.get("PHICHAT_HOME")
+    if home:
+        base = Path(home)
+        folders = Folders(base / "config", base / "data", base / "cache")
+    else:
+        dirs = dirs or PlatformDirs("phichat", appauthor=False)
+        folders = Folders(Path(dirs.user_config_dir), Path(dirs.user_data_dir), Path(dirs.user_cache_dir))
+    cache = environ.get("PHICHAT_CACHE")
+    return Folders(folders.config, folders.data, Path(cache)) if cache else folders
+
+
+def find_project(start: Path) -> Path | None:
+    """The nearest folder, from `start` upwards, that holds a `phichat.toml`."""
+    start = start.absolute()
+    for folder in (start, *start.parents):
+        if (folder / PROJECT_FILE).is_file():
+            return folder
+    return None
+
+
+def state_folder(project: Path | None, folders: Folders) -> Path:
+    """Where a project's runs, data and servers are kept; made on the first call, ignored by git."""
+    state = project / STATE_FOLDER if project else folders.data / "default"
+    state.mkdir(parents=True, exist_ok=True)
+    ignore = state / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    return state
+
+
+def bundled(name: str) -> Path:
+    """The folder `trainer` or `flows`: inside the package when installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    installed = package / "_bundled" / name
+    return installed if installed.is_dir() else package.parent / name
+
+
+def environment_python(environment: Path, platform: str = sys.platform) -> Path:
+    """The interpreter of a virtual environment."""
+    if platform == "win32":
+        return environment / "Scripts" / "python.exe"
+    return environment / "bin" / "python"
+
+
+def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
+    """Write a file so that a reader, or a crash, sees either the old text or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own for each process: two writers must not write into each other's file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,32 @@
+"""Fixtures that every test shares: no home folder, no network, one real model and one tiny one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere: two spinning threads on two busy cores are slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+ROOT = Path(__file__).parent.parent
+CACHE = ROOT / ".cache"
+"""Weights fetched once; the only thing that outlives a test run."""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A person's folders, empty, and nothing of the developer's own configuration."""
+    folder = tmp_path / "home"
+    for name in list(os.environ):
+        if name.startswith("PHICHAT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "xdg"))
+    monkeypatch.setenv("PHICHAT_HOME", str(folder / "phichat"))
+    monkeypatch.setenv("PHICHAT_CACHE", str(CACHE))
+    return folder
