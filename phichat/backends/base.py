@@ -17,7 +17,7 @@ Report = Callable[[Event], None]
 
 
 class Value(BaseModel):
-    """A frozen value that is stored: read back tolerantly, so that a newer phichat can read an older ledger."""
+    """A frozen value that is stored; read back tolerantly, so that versions can read each other."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -301,7 +301,7 @@ class Backend(ABC, Generic[S]):
 
     async def aclose(self) -> None:
         """Let go of connections. What runs elsewhere runs on."""
-        return None
+        return
 
     @classmethod
     def supports(cls, method: str) -> bool:
