@@ -1,0 +1,281 @@
+"""A job as a detached process that outlives the application and is watched again from a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock
+
+from phichat.backends import _supervise
+from phichat.errors import BackendError, NotFoundError
+from phichat.events import Event, Log, Status, parse
+from phichat.paths import write_atomic
+
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 10.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+class ProcessJobs:
+    """Jobs of this machine, each a folder with its command, its output and how it ended.
+
+    A job is alive while a lock file in its folder is locked, which the system undoes however a process
+    ends: no process id is ever trusted after a restart of the machine. The output is one file, appended
+    to when a failed job is started again, and an event's `seq` is its line there.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def names(self) -> list[str]:
+        """Every job that was ever started and not removed, sorted."""
+        if not self.directory.is_dir():
+            return []
+        return sorted(path.parent.name for path in self.directory.glob("*/job.json"))
+
+    def start(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> bool:
+        """Run a command as the job `name`; False if it is running or has succeeded already.
+
+        A job that failed or was cancelled is started again. `env` is added to this process's environment
+        and is not stored. Blocks for about 0.1 s.
+
+        Raises:
+            BackendError: the job's process could not be started.
+        """
+        if not _NAME.fullmatch(name):
+            raise BackendError(f"{name!r} is no name for a job.", "Use letters, digits, '-', '_' and '.'.")
+        folder = self.directory / name
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "start.lock"):
+            if (folder / "job.json").exists() and self.status(name).state in ("running", "succeeded"):
+                return False
+            self._prepare(folder, argv, cwd)
+            self._launch(folder, env or {})
+        return True
+
+    def status(self, name: str) -> Status:
+        """The job as it is now: running, succeeded, failed or cancelled.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        folder = self._folder(name)
+        ended = self._ended(folder)
+        if ended is None and self._alive(folder):
+            return Status(state="running")
+        # It may have ended between the two looks.
+        ended = ended or self._ended(folder)
+        if ended is not None:
+            return ended
+        if (folder / "cancel").exists():
+            return Status(state="cancelled")
+        return Status(state="failed", detail="The process that ran the job was killed.")
+
+    def command(self, name: str) -> list[str]:
+        """The command that the job was started with."""
+        argv: list[str] = _read(self._folder(name) / "job.json")["argv"]
+        return argv
+
+    def pid(self, name: str) -> int | None:
+        """The process id of the running command, or None."""
+        child = _read(self._folder(name) / "child.json")
+        return child.get("pid") if self.status(name).state == "running" else None
+
+    def lines(self, name: str) -> Iterator[str]:
+        """The complete lines that the job has written so far."""
+        for line, _ in _lines(self._folder(name) / "output.log", 0):
+            yield line
+
+    async def watch(self, name: str) -> AsyncGenerator[Event, None]:
+        """The job's events from its first line, then as they come, to exactly one finished `Status`.
+
+        Raises:
+            NotFoundError: there is no such job, or it was removed meanwhile.
+        """
+        position = seq = 0
+        said = Status(state="running")
+        last = ""
+        while True:
+            # Look at the state first: what is written until then is then surely read.
+            now = await asyncio.to_thread(self.status, name)
+            lines = await asyncio.to_thread(
+                list, _lines(self._folder(name) / "output.log", position, now.finished)
+            )
+            for line, end in lines:
+                position = end
+                event = parse(line)
+                if isinstance(event, Status) and event.finished:
+                    said = event  # the process ends the stream, not its word
+                    continue
+                last = line if isinstance(event, Log) and line.strip() else last
+                yield event.model_copy(update={"seq": seq})
+                seq += 1
+            if now.finished:
+                yield _final(now, said, last).model_copy(update={"seq": seq})
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def cancel(self, name: str, grace: float = GRACE_SECONDS) -> None:
+        """End a running job: asked first, killed after `grace` seconds; a finished one stays as it is.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        folder = self._folder(name)
+        if self.status(name).finished:
+            return
+        (folder / "cancel").touch()
+        await asyncio.to_thread(self._end, folder, grace)
+
+    def remove(self, name: str) -> None:
+        """Forget a job that is not running, with its output; one that is gone already is no error."""
+        folder = self.directory / name
+        if not (folder / "job.json").exists():
+            return
+        if not self.status(name).finished:
+            raise BackendError(f"The job {name!r} is running.", "Cancel it first.")
+        (folder / "job.json").unlink()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def _folder(self, name: str) -> Path:
+        folder = self.directory / name
+        if not _NAME.fullmatch(name) or not (folder / "job.json").exists():
+            raise NotFoundError(f"There is no job {name!r}.")
+        return folder
+
+    def _prepare(self, folder: Path, argv: Sequence[str], cwd: Path | None) -> None:
+        attempt = _read(folder / "job.json").get("attempt", 0) + 1
+        if attempt > 1:
+            again = Status(state="preparing", detail=f"Started again (attempt {attempt}).")
+            with (folder / "output.log").open("a", encoding="utf-8", newline="\n") as log:
+                log.write(f"{again.model_dump_json(exclude_none=True)}\n")
+        (folder / "cancel").unlink(missing_ok=True)
+        job = {"argv": list(argv), "cwd": str(cwd or folder), "attempt": attempt}
+        write_atomic(folder / "job.json", json.dumps(job))
+
+    def _launch(self, folder: Path, env: Mapping[str, str]) -> None:
+        launched = subprocess.run(
+            [sys.executable, "-I", "-S", _supervise.__file__, "launch", str(folder)],
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **env},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        if launched.returncode not in (0, _supervise.BUSY):
+            reason = launched.stderr.decode(errors="replace").strip().splitlines()
+            raise BackendError(
+                f"The job {folder.name!r} could not be started{': ' + reason[-1] if reason else ''}."
+            )
+
+    def _alive(self, folder: Path) -> bool:
+        try:
+            file = (folder / _supervise.ALIVE).open("ab")
+        except OSError:
+            return False
+        with file:
+            return not _supervise.try_lock(file, shared=True)
+
+    def _ended(self, folder: Path) -> Status | None:
+        """How the current attempt ended; None if nobody has written that down."""
+        ended = _read(folder / "exit.json")
+        if not ended or ended["attempt"] != _read(folder / "job.json").get("attempt"):
+            return None
+        if ended["code"] == 0:
+            return Status(state="succeeded")
+        if (folder / "cancel").exists():
+            return Status(state="cancelled")
+        return Status(state="failed", detail=ended["detail"] or _told(ended["code"]))
+
+    def _end(self, folder: Path, grace: float) -> None:
+        child = _read(folder / "child.json")
+        if child.get("attempt") != _read(folder / "job.json").get("attempt"):
+            return
+        try:
+            process = psutil.Process(child["pid"])
+            # Process ids are used again: one that began later than ours is somebody else's.
+            if process.create_time() > child["started"] + 1:
+                return
+            family = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        for member in family:
+            _signal(member, psutil.Process.terminate)
+        _, left = psutil.wait_procs(family, timeout=grace)
+        for member in left:
+            _signal(member, psutil.Process.kill)
+        psutil.wait_procs(left, timeout=grace)
+        # The supervisor writes down how it ended before it lets go of the lock.
+        deadline = time.monotonic() + grace
+        while self._alive(folder) and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+
+def _signal(process: psutil.Process, send: Any) -> None:
+    try:
+        send(process)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _final(now: Status, said: Status, last: str) -> Status:
+    """How the process ended, in the job's own words where it found any."""
+    if said.finished and said.detail and said.state == now.state:
+        return said
+    if now.state == "failed" and last:
+        return now.model_copy(update={"detail": f"{now.detail} Its last words: {last.strip()}"})
+    return now
+
+
+def _told(code: int) -> str:
+    if code >= 0:
+        return f"It ended with exit code {code}."
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = " The machine may have run out of memory." if name == "SIGKILL" else ""
+    return f"It was ended by {name}.{hint}"
+
+
+def _lines(path: Path, position: int, to_the_end: bool = False) -> Iterator[tuple[str, int]]:
+    """The lines from a byte position on, each with the position behind it.
+
+    A last line without its end is still being written: it counts only when nothing more will come.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        file.seek(position)
+        for line in file:
+            if not (line.endswith(b"\n") or to_the_end):
+                return
+            position += len(line)
+            # A progress bar draws itself again after each carriage return: its last state is the line.
+            yield line.decode("utf-8", errors="replace").rstrip("\r\n").rpartition("\r")[2], position
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return value
