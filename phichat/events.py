@@ -105,6 +105,8 @@ class Reply(BaseEvent):
     finish_reason: str
     dropped_messages: int = 0
     """How many of the oldest messages did not fit the context and were not shown to the model."""
+    context: int | None = None
+    """Tokens that the model can see at once, where the backend knows."""
     ttft_s: float
     """Seconds from the question to the first piece of the answer."""
     tokens_per_s: float

@@ -1,0 +1,362 @@
+"""The headless API: check, deploy and chat over any backend, with what a project's config says."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import threading
+import time
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from phichat import config, models
+from phichat.backends.base import (
+    Access,
+    AnyBackend,
+    ChatOptions,
+    Check,
+    Deployment,
+    DeploymentState,
+    DeploySpec,
+    Message,
+    Report,
+    Resource,
+    Usage,
+    Value,
+)
+from phichat.backends.registry import Registry
+from phichat.errors import NotFoundError, PhichatError, PluginError
+from phichat.events import Piece, Reply
+from phichat.paths import Folders, state_folder, user_folders, write_atomic
+
+CHECK_SECONDS = 60.0
+"""How long a backend may take to check itself before that counts as a failed check."""
+
+T = TypeVar("T")
+
+
+class _Current(Value):
+    """The deployment that was made last, and what for."""
+
+    backend: str
+    base_model: str
+    spec: DeploySpec
+    deployment: Deployment
+
+
+class Project:
+    """A project and its backend: what every command and every screen is a thin layer over.
+
+    >>> async with Project.open() as project:
+    ...     async for part in project.chat([Message(role="user", content="Who founded Microsoft?")]):
+    ...         print(part)
+    """
+
+    def __init__(self, loaded: config.Loaded, folders: Folders, registry: Registry) -> None:
+        self.loaded = loaded
+        self.folders = folders
+        self.registry = registry
+        self.state = state_folder(loaded.project, folders)
+        self._backend: AnyBackend | None = None
+
+    @classmethod
+    def open(
+        cls,
+        cwd: Path | None = None,
+        *,
+        flags: Mapping[str, Any] | None = None,
+        environ: Mapping[str, str] = os.environ,
+        registry: Registry | None = None,
+    ) -> Project:
+        """The project of a folder: the nearest `phichat.toml` from there upwards, or none and defaults.
+
+        Raises:
+            ConfigError: a flag, variable or key is wrong.
+        """
+        folders = user_folders(environ)
+        loaded = config.load(flags or {}, environ, cwd or Path.cwd(), folders)
+        return cls(loaded, folders, registry or Registry())
+
+    @property
+    def config(self) -> config.Config:
+        """What is configured, wherever it comes from."""
+        return self.loaded.config
+
+    @property
+    def origins(self) -> Mapping[str, config.Origin]:
+        """Where each value of the config comes from, by dotted key."""
+        return self.loaded.origins
+
+    @property
+    def root(self) -> Path | None:
+        """The folder with the `phichat.toml`, or None."""
+        return self.loaded.project
+
+    @property
+    def base_model(self) -> str:
+        """The model to start from: the configured one, or the one that runs anywhere."""
+        return self.config.base_model or models.DEFAULT
+
+    @property
+    def backend(self) -> AnyBackend:
+        """The configured backend, loaded on first use.
+
+        Raises:
+            ConfigError: there is no such backend, or its settings are wrong.
+            PluginError: the package that offers it is broken.
+        """
+        if self._backend is None:
+            name = self.config.backend
+            settings_type = self.registry.load(name).settings_type
+            try:
+                settings = config.backend_settings(self.loaded, name, settings_type)
+            except PhichatError:
+                raise
+            except Exception as error:
+                raise self._bug(error) from error
+            self._backend = self.registry.open(name, settings, self.state / name)
+        return self._backend
+
+    async def check(self) -> list[Check]:
+        """Whether everything is in place; a backend that fails, or never answers, is a failed check."""
+        try:
+            backend = self.backend
+            return await _bounded(backend.check, CHECK_SECONDS)
+        except TimeoutError:
+            told = f"{self.config.backend!r} did not answer within {CHECK_SECONDS:g} s."
+            return [Check(name="backend", ok=False, detail=told, fix=self._blame())]
+        except PhichatError as error:
+            return [Check(name="backend", ok=False, detail=error.message, fix=error.hint or self._blame())]
+        except Exception as error:
+            bug = self._bug(error)
+            return [Check(name="backend", ok=False, detail=bug.message, fix=bug.hint)]
+
+    async def model_size(self) -> int | None:
+        """Bytes to download before the base model can answer; 0 when nothing, None when unknown."""
+        ref = models.resolve(self.base_model)
+        if await asyncio.to_thread(models.cached, ref, self.weights) is not None:
+            return 0
+        return models.download_size(ref)
+
+    @property
+    def weights(self) -> Path:
+        """Where model weights are kept."""
+        return self.folders.cache / "models"
+
+    async def ready(self, report: Report) -> Deployment:
+        """The current deployment, able to answer; made now if there is none and making it is free.
+
+        Raises:
+            NotFoundError: nothing is deployed, and deploying costs money.
+        """
+        spec = DeploySpec(name=self._name(self.base_model), model=self.base_model)
+        current = self._current()
+        if current is not None:
+            there = {state.deployment.id: state for state in await self.deployments()}
+            known = there.get(current.deployment.id)
+            if known is not None and known.healthy:
+                return known.deployment
+            spec = current.spec if known is not None else spec
+        if not await self._free(spec):
+            raise NotFoundError("Nothing is deployed yet.", "phichat deploy")
+        return await self._deploy(spec, report)
+
+    async def deploy(self, model: str | None, report: Report, name: str | None = None) -> Deployment:
+        """Make a model answer chats; the base model if none is named. It is the current one from then on.
+
+        Raises:
+            ConfigError: the model's name is not one.
+        """
+        model = model or self.base_model
+        models.resolve(model)
+        deploy = self.config.deploy
+        spec = DeploySpec(
+            name=name or self._name(model),
+            model=model,
+            endpoint=deploy.endpoint or "",
+            size=deploy.size or "",
+            ttl_hours=deploy.ttl_hours,
+        )
+        return await self._deploy(spec, report)
+
+    async def deployments(self) -> list[DeploymentState]:
+        """What exists, healthy or not."""
+        return await self._call(self.backend.deployments())
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        options: ChatOptions | None = None,
+        deployment: Deployment | None = None,
+    ) -> AsyncGenerator[Piece | Reply, None]:
+        """The answer piece by piece, then the whole of it with what it cost. Closing it stops the model.
+
+        The configured system prompt is put first unless the messages bring one.
+        """
+        messages = self._with_system(messages)
+        deployment = deployment or await self.ready(_ignore)
+        asked = time.monotonic()
+        first = 0.0
+        pieces: list[str] = []
+        usage: Usage | None = None
+        parts = self.backend.chat(deployment, messages, options or self.chat_options())
+        async with contextlib.aclosing(self._stream(parts)) as stream:
+            async for part in stream:
+                if isinstance(part, Usage):
+                    usage = part
+                    continue
+                first = first or time.monotonic()
+                pieces.append(part)
+                yield Piece(text=part)
+        yield _reply("".join(pieces), usage, asked, first or time.monotonic())
+
+    def chat_options(self, **changes: Any) -> ChatOptions:
+        """How to answer, as configured under `[chat]`, with changes."""
+        chat = self.config.chat
+        configured = {
+            name: getattr(chat, name) for name in ("max_new_tokens", "temperature", "top_p", "seed")
+        }
+        return ChatOptions(**{**configured, **changes})
+
+    async def access(self, deployment: Deployment | None = None) -> Access:
+        """Base URL and key of a deployment for other clients; of the current one if none is named."""
+        return await self._call(self.backend.access(deployment or await self.ready(_ignore)))
+
+    async def resources(self) -> list[Resource]:
+        """All that is alive and what it costs an hour."""
+        return await self._call(self.backend.resources())
+
+    async def remove(self, resource: Resource, report: Report) -> None:
+        """Stop and delete something that is alive."""
+        await self._call(self.backend.remove(resource, report))
+
+    async def aclose(self) -> None:
+        """Let go of connections; what runs, runs on."""
+        if self._backend is not None:
+            await self._call(self._backend.aclose())
+
+    async def __aenter__(self) -> Project:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _with_system(self, messages: Sequence[Message]) -> list[Message]:
+        system = self.config.chat.system
+        if system and not (messages and messages[0].role == "system"):
+            return [Message(role="system", content=system), *messages]
+        return list(messages)
+
+    def _name(self, model: str) -> str:
+        """The name of a model's deployment: the configured endpoint, or the model's own name made legal."""
+        if self.config.deploy.endpoint:
+            return self.config.deploy.endpoint
+        return re.sub(r"[^a-z0-9.-]+", "-", models.resolve(model).name.lower()).strip("-.")[:32]
+
+    async def _free(self, spec: DeploySpec) -> bool:
+        if not self.backend.supports("estimate"):
+            return False
+        return (await self._call(self.backend.estimate(spec))).free
+
+    async def _deploy(self, spec: DeploySpec, report: Report) -> Deployment:
+        deployment = await self._call(self.backend.deploy(spec, report))
+        current = _Current(
+            backend=self.config.backend, base_model=self.base_model, spec=spec, deployment=deployment
+        )
+        await asyncio.to_thread(write_atomic, self.state / "current.json", current.model_dump_json())
+        return deployment
+
+    def _current(self) -> _Current | None:
+        """The deployment made last, if the config still asks for the same model in the same place."""
+        try:
+            current = _Current.model_validate_json((self.state / "current.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        same = (current.backend, current.base_model) == (self.config.backend, self.base_model)
+        return current if same else None
+
+    async def _call(self, work: Awaitable[T]) -> T:
+        """Await a backend; what is not an error of ours is told as the plugin's bug."""
+        try:
+            return await work
+        except PhichatError:
+            raise
+        except Exception as error:
+            raise self._bug(error) from error
+
+    async def _stream(self, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+        try:
+            async with contextlib.aclosing(parts):
+                async for part in parts:
+                    yield part
+        except PhichatError:
+            raise
+        except Exception as error:
+            raise self._bug(error) from error
+
+    def _bug(self, error: Exception) -> PluginError:
+        told = f"{type(error).__name__}: {error}".rstrip(": ")
+        return PluginError(f"Backend {self.config.backend!r} failed: {told}.", self._blame())
+
+    def _blame(self) -> str:
+        package = self.registry.package(self.config.backend)
+        return f"This is a fault of {package or 'the plugin'}: update it, or choose another backend."
+
+
+def _reply(text: str, usage: Usage | None, asked: float, first: float) -> Reply:
+    used = usage or Usage(prompt_tokens=0, completion_tokens=0, finish_reason="stop")
+    took = time.monotonic() - first
+    return Reply(
+        text=text,
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        finish_reason=used.finish_reason,
+        dropped_messages=used.dropped_messages,
+        context=used.context,
+        ttft_s=round(first - asked, 4),
+        # The first token is what ttft_s is about.
+        tokens_per_s=round((used.completion_tokens - 1) / took, 2)
+        if took > 0 and used.completion_tokens > 1
+        else 0.0,
+    )
+
+
+async def _bounded(work: Any, seconds: float) -> Any:
+    """Run an async function in a thread and event loop of its own, so that one that blocks cannot hang us.
+
+    Raises:
+        TimeoutError: it took longer; its thread is left behind and does not keep the process alive.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: BaseException | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(result)
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        result: Any = None
+        failure: BaseException | None = None
+        try:
+            result = asyncio.run(work())
+        except BaseException as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
+            loop.call_soon_threadsafe(settle, result, failure)
+
+    threading.Thread(target=run, name="check", daemon=True).start()
+    return await asyncio.wait_for(done, seconds)
+
+
+def _ignore(event: object) -> None:
+    """For what nobody waits to hear."""
