@@ -1,0 +1,105 @@
+"""Every key that `phichat.toml` may hold, with its default, its limits and what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
+
+from phichat.backends.base import Written
+
+Key = tuple[str, ...]
+"""A key as its parts: `("data", "seed")` is `data.seed`."""
+
+PERSONAL = frozenset({"theme", "keys"})
+"""Belong to the person, not to the project: refused in `phichat.toml`."""
+PATHS = frozenset({("base_model",), ("data", "source")})
+"""May be a path; one that starts with `./`, `../` or `~` is relative to the file that says it."""
+
+
+class DataConfig(Written):
+    """Where the training conversations come from and how they are divided."""
+
+    source: str | None = Field(default=None, description="file, folder, or dataset of the Hugging Face hub")
+    split: str | None = Field(default=None, description="split of a hub dataset")
+    test_size: float = Field(default=0.2, gt=0, lt=1, description="share of the rows held out to evaluate on")
+    seed: int = Field(default=0, ge=0, description="decides which rows are held out")
+    max_length: int | None = Field(
+        default=None, ge=1, description="tokens of a row; the rest is cut off; default: the model's context"
+    )
+
+
+class TrainConfig(Written):
+    """How to train; what is not named is decided by the trainer and the preset."""
+
+    preset: str | None = Field(default=None, description="a named set of hyperparameters of the base model")
+    method: Literal["full", "lora", "qlora"] | None = Field(
+        default=None, description="train all weights, or an adapter"
+    )
+    epochs: float | None = Field(default=None, gt=0, description="passes over the training rows")
+    learning_rate: float | None = Field(default=None, gt=0, description="peak step size of the optimizer")
+
+
+class DeployConfig(Written):
+    """How a model is made available for chat."""
+
+    endpoint: str = Field(default="", description="name of the endpoint; default: chosen by the backend")
+    size: str = Field(default="", description="machine size, where the backend has a choice")
+    ttl_hours: float | None = Field(
+        default=None, gt=0, description="hours after which a deployment may be removed; default: never"
+    )
+
+
+class ChatConfig(Written):
+    """How to answer; the limits are those of `ChatOptions`."""
+
+    system: str = Field(default="", description="instruction before every conversation")
+    temperature: float = Field(default=0.7, ge=0, le=2, description="0: the same question, the same answer")
+    top_p: float = Field(
+        default=1.0, gt=0, le=1, description="share of the probability that tokens are drawn from"
+    )
+    max_new_tokens: int = Field(default=512, ge=1, description="longest answer, in tokens")
+    seed: int | None = Field(default=None, description="repeats the same random choices")
+
+
+class HistoryConfig(Written):
+    """Where conversations are kept."""
+
+    store: Literal["sqlite", "cosmos"] = Field(
+        default="sqlite", description="a file of yours, or Azure Cosmos DB"
+    )
+
+
+class Config(Written):
+    """All of the configuration, validated; where each value came from is in `Loaded.origins`."""
+
+    backend: str = Field(
+        default="local", min_length=1, description="where it happens: see 'phichat backends'"
+    )
+    base_model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="alias ('phichat models'), hub id, or folder; default: the backend's",
+    )
+    data: DataConfig = Field(default=DataConfig())
+    train: TrainConfig = Field(default=TrainConfig())
+    deploy: DeployConfig = Field(default=DeployConfig())
+    chat: ChatConfig = Field(default=ChatConfig())
+    history: HistoryConfig = Field(default=HistoryConfig())
+    # Not in the repr: an environment variable may have put a secret here.
+    backends: dict[str, dict[str, Any]] = Field(default_factory=dict, repr=False)
+    """The raw table of each backend; its own `settings_type` judges it when it is used."""
+    theme: str | None = Field(default=None, min_length=1, description="colours of the application")
+    keys: dict[str, str] = Field(default_factory=dict, description="keys of the application, by binding")
+
+
+def keys_of(model: type[BaseModel], prefix: Key = ()) -> Iterator[tuple[Key, FieldInfo]]:
+    """Every key that a model knows, with its field; a table's own keys in the table's place."""
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from keys_of(annotation, (*prefix, name))
+        else:
+            yield (*prefix, name), field
