@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -30,3 +31,19 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PHICHAT_HOME", str(folder / "phichat"))
     monkeypatch.setenv("PHICHAT_CACHE", str(CACHE))
     return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The real SmolLM2, fetched and converted by the first test run that asks for it."""
+    from phichat import models
+
+    return asyncio.run(models.pull(models.resolve("smollm2"), CACHE, lambda event: None))
+
+
+@pytest.fixture(scope="session")
+def tiny_phi3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Phi-3 with random weights and the real chat template."""
+    from tests import tiny
+
+    return tiny.build(tmp_path_factory.mktemp("models") / "tiny-phi3")
