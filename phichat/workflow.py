@@ -8,30 +8,35 @@ import os
 import re
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from phichat import config, models
+from phichat import models
 from phichat.backends.base import (
     Access,
     AnyBackend,
     ChatOptions,
     Check,
+    Dataset,
     Deployment,
     DeploymentState,
     DeploySpec,
     Message,
     Report,
     Resource,
+    TrainSpec,
     Usage,
     Value,
 )
 from phichat.backends.registry import Registry
+from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.errors import NotFoundError, PhichatError, PluginError
-from phichat.events import Piece, Reply
+from phichat.events import Event, Piece, Reply, State, Status
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
+from phichat.runs import Ledger, Run, run_name
 
 CHECK_SECONDS = 60.0
 """How long a backend may take to check itself before that counts as a failed check."""
@@ -56,11 +61,12 @@ class Project:
     ...         print(part)
     """
 
-    def __init__(self, loaded: config.Loaded, folders: Folders, registry: Registry) -> None:
+    def __init__(self, loaded: Loaded, folders: Folders, registry: Registry) -> None:
         self.loaded = loaded
         self.folders = folders
         self.registry = registry
         self.state = state_folder(loaded.project, folders)
+        self.ledger = Ledger(self.state / "runs")
         self._backend: AnyBackend | None = None
 
     @classmethod
@@ -78,16 +84,16 @@ class Project:
             ConfigError: a flag, variable or key is wrong.
         """
         folders = user_folders(environ)
-        loaded = config.load(flags or {}, environ, cwd or Path.cwd(), folders)
+        loaded = load(flags or {}, environ, cwd or Path.cwd(), folders)
         return cls(loaded, folders, registry or Registry())
 
     @property
-    def config(self) -> config.Config:
+    def config(self) -> Config:
         """What is configured, wherever it comes from."""
         return self.loaded.config
 
     @property
-    def origins(self) -> Mapping[str, config.Origin]:
+    def origins(self) -> Mapping[str, Origin]:
         """Where each value of the config comes from, by dotted key."""
         return self.loaded.origins
 
@@ -113,7 +119,7 @@ class Project:
             name = self.config.backend
             settings_type = self.registry.load(name).settings_type
             try:
-                settings = config.backend_settings(self.loaded, name, settings_type)
+                settings = backend_settings(self.loaded, name, settings_type)
             except PhichatError:
                 raise
             except Exception as error:
@@ -124,8 +130,7 @@ class Project:
     async def check(self) -> list[Check]:
         """Whether everything is in place; a backend that fails, or never answers, is a failed check."""
         try:
-            backend = self.backend
-            return await _bounded(backend.check, CHECK_SECONDS)
+            return await _bounded(self.backend.check, CHECK_SECONDS)
         except TimeoutError:
             told = f"{self.config.backend!r} did not answer within {CHECK_SECONDS:g} s."
             return [Check(name="backend", ok=False, detail=told, fix=self._blame())]
@@ -222,6 +227,65 @@ class Project:
         }
         return ChatOptions(**{**configured, **changes})
 
+    # Training
+
+    async def train(
+        self, dataset: Dataset, report: Report, *, name: str | None = None, again: bool = False
+    ) -> Run:
+        """Start training as configured, or find the run of the same work; `watch` tells how it goes.
+
+        A run that succeeded is returned as it is (`again` makes another one); one that failed or was
+        cancelled goes on from its last complete checkpoint.
+        """
+        spec = self._train_spec(dataset, name)
+        if again:
+            spec = spec.model_copy(update={"name": self.ledger.free_name(spec.name)})
+        # Written before the call: whatever happens in it, the next one finds the job by the same name.
+        run = self._known(spec)
+        self.ledger.write(run)
+        job = await self._call(self.backend.submit(spec, report))
+        state: State = "succeeded" if run.job == job and run.state == "succeeded" else "running"
+        return self.ledger.write(run.model_copy(update={"job": job, "state": state}))
+
+    async def watch(self, name: str) -> AsyncGenerator[Event, None]:
+        """A run's events from its first, then as they come, to exactly one finished `Status`.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        run = self.ledger.run(name)
+        log = self.ledger.events(name)
+        if run.finished:
+            for event in log:
+                # An attempt that failed is history once another one has gone on from it.
+                if not (isinstance(event, Status) and event.finished):
+                    yield event
+            yield Status(state=run.state, detail=run.detail, at=run.ended or run.created)
+            return
+        if run.job is None:
+            raise NotFoundError(f"The run {name!r} never reached the backend.", "phichat train")
+        async with contextlib.aclosing(self._stream(self.backend.watch(run.job))) as events:
+            async for event in events:
+                await asyncio.to_thread(log.append, event)
+                if isinstance(event, Status) and event.finished:
+                    self._ended(name, event)
+                yield event
+
+    async def cancel(self, name: str) -> None:
+        """End a run; one that is finished stays as it is."""
+        run = self.ledger.run(name)
+        if run.job is not None and not run.finished:
+            await self._call(self.backend.cancel(run.job))
+
+    async def fetch(self, name: str, directory: Path, report: Report) -> Path:
+        """Bring the model that a run made into a folder of this machine."""
+        run = self.ledger.run(name)
+        if run.job is None:
+            raise NotFoundError(f"The run {name!r} never reached the backend.", "phichat train")
+        return await self._call(self.backend.fetch(run.job, directory, report))
+
+    # What is alive
+
     async def access(self, deployment: Deployment | None = None) -> Access:
         """Base URL and key of a deployment for other clients; of the current one if none is named."""
         return await self._call(self.backend.access(deployment or await self.ready(_ignore)))
@@ -246,6 +310,22 @@ class Project:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _train_spec(self, dataset: Dataset, name: str | None) -> TrainSpec:
+        chosen = self.config.train.model_dump(exclude_none=True)
+        spec = TrainSpec(name="", dataset=dataset, base_model=self.base_model, hyperparameters=chosen)
+        return spec.model_copy(update={"name": name or run_name(spec, models.resolve(self.base_model).name)})
+
+    def _known(self, spec: TrainSpec) -> Run:
+        """The run of that name with the work now asked for, or a new one."""
+        try:
+            return self.ledger.run(spec.name).model_copy(update={"spec": spec})
+        except NotFoundError:
+            return Run(name=spec.name, backend=self.config.backend, spec=spec)
+
+    def _ended(self, name: str, status: Status) -> None:
+        ended = {"state": status.state, "detail": status.detail, "ended": status.at}
+        self.ledger.write(self.ledger.run(name).model_copy(update=ended))
 
     def _with_system(self, messages: Sequence[Message]) -> list[Message]:
         system = self.config.chat.system
@@ -327,32 +407,26 @@ def _reply(text: str, usage: Usage | None, asked: float, first: float) -> Reply:
     )
 
 
-async def _bounded(work: Any, seconds: float) -> Any:
+async def _bounded(work: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
     """Run an async function in a thread and event loop of its own, so that one that blocks cannot hang us.
 
     Raises:
         TimeoutError: it took longer; its thread is left behind and does not keep the process alive.
     """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
+    done: asyncio.Future[T] = loop.create_future()
 
-    def settle(result: Any, error: BaseException | None) -> None:
-        if done.done():
-            return
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
+    def settle(outcome: Callable[[], None]) -> None:
+        if not done.done():
+            outcome()
 
     def run() -> None:
-        result: Any = None
-        failure: BaseException | None = None
         try:
-            result = asyncio.run(work())
+            outcome = partial(done.set_result, asyncio.run(work()))
         except BaseException as error:
-            failure = error
+            outcome = partial(done.set_exception, error)
         with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
-            loop.call_soon_threadsafe(settle, result, failure)
+            loop.call_soon_threadsafe(settle, outcome)
 
     threading.Thread(target=run, name="check", daemon=True).start()
     return await asyncio.wait_for(done, seconds)

@@ -1,0 +1,148 @@
+"""The ledger: what was run, as `run.json` and `events.jsonl` in a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import Field, ValidationError
+
+from phichat.backends.base import EvalSpec, Job, TrainSpec, Value
+from phichat.errors import NotFoundError
+from phichat.events import Event, State, Status, dump, parse
+from phichat.paths import write_atomic
+
+
+class Run(Value):
+    """One job as the person asked for it. The place where it runs is the truth; this says where to look."""
+
+    name: str
+    backend: str
+    spec: TrainSpec | EvalSpec
+    job: Job | None = None
+    """None until the backend has taken it: whoever finds that asks the backend again, by the same name."""
+    created: float = Field(default_factory=time.time)
+    """Seconds since the epoch."""
+    ended: float | None = None
+    state: State = "queued"
+    detail: str = ""
+
+    @property
+    def finished(self) -> bool:
+        """Whether it has ended, well or not."""
+        return Status(state=self.state).finished
+
+
+class Ledger:
+    """The runs of a project, in one folder; safe for several processes at once."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def runs(self) -> list[Run]:
+        """Every run that can be read, the newest first."""
+        found = (self._read(path) for path in self.directory.glob("*/run.json"))
+        return sorted((run for run in found if run is not None), key=lambda run: run.created, reverse=True)
+
+    def run(self, name: str) -> Run:
+        """The run of that name.
+
+        Raises:
+            NotFoundError: there is none, or its file cannot be read.
+        """
+        run = self._read(self.directory / name / "run.json") if name else None
+        if run is None:
+            raise NotFoundError(f"There is no run {name!r}.", "phichat runs")
+        return run
+
+    def newest(self, *, succeeded: bool = False) -> Run:
+        """The run that was asked for last.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        for run in self.runs():
+            if isinstance(run.spec, TrainSpec) and (run.state == "succeeded" or not succeeded):
+                return run
+        raise NotFoundError("Nothing was trained yet.", "phichat train")
+
+    def write(self, run: Run) -> Run:
+        """Keep a run as it is now; returns it."""
+        write_atomic(self.directory / run.name / "run.json", run.model_dump_json(indent=2))
+        return run
+
+    def free_name(self, name: str) -> str:
+        """The name, or the first of `name-2`, `name-3`, … that no run has."""
+        taken = {path.parent.name for path in self.directory.glob("*/run.json")}
+        number = 2
+        candidate = name
+        while candidate in taken:
+            candidate = f"{name}-{number}"
+            number += 1
+        return candidate
+
+    def events(self, name: str) -> EventLog:
+        """The run's events."""
+        return EventLog(self.directory / name / "events.jsonl")
+
+    @staticmethod
+    def _read(path: Path) -> Run | None:
+        try:
+            return Run.model_validate_json(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValidationError):
+            return None
+
+
+class EventLog:
+    """A run's events in one file: appended once each, however many watch, and read again in order."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._position = 0
+        self._last = -1
+        """The highest `seq` that the file has, as far as it was read."""
+
+    def __iter__(self) -> Iterator[Event]:
+        if not self.path.exists():
+            return
+        with self.path.open(encoding="utf-8") as file:
+            for line in file:
+                # A line without its end is one that a crash, or a full disk, cut off.
+                if line.endswith("\n"):
+                    yield parse(line)
+
+    def append(self, event: Event) -> bool:
+        """Keep an event of a stream; False if its `seq` is there already."""
+        assert event.seq is not None, "only events of a stream have a place in it"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self.path.with_suffix(".lock")), self.path.open("a+b") as file:
+            file.seek(self._position)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    file.truncate(self._position)
+                    break
+                self._position += len(line)
+                self._last = max(self._last, parse(line.decode()).seq or 0)
+            if event.seq <= self._last:
+                return False
+            line = f"{dump(event)}\n".encode()
+            file.write(line)
+            self._position += len(line)
+            self._last = event.seq
+        return True
+
+
+def run_name(spec: TrainSpec | EvalSpec, label: str) -> str:
+    """A name that says what it is and changes with what is asked for: `label-0123abcd`."""
+    asked = spec.model_dump(mode="json", exclude={"name", "resume_from"})
+    # The same data elsewhere is the same data.
+    if spec.dataset.fingerprint:
+        asked["dataset"] = spec.dataset.fingerprint
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")[:40]
+    return f"{slug}-{digest[:8]}"
