@@ -117,7 +117,7 @@ def _translated(
         entry = next((entries[place[:n]] for n in range(len(place), 0, -1) if place[:n] in entries), None)
         key = entry.key if entry else place
         field = fields.get(key)
-        description = (field.description if field else "") or ""
+        description = ((field.description if field else "") or "").rstrip(".")
         value = "…" if is_secret(field) else each["input"]
         hint = _how_to_set(key, is_secret(field)) if entry is None else ""
         meaning = f"{key[-1]}: {description}." if description else ""

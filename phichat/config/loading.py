@@ -43,6 +43,8 @@ class Loaded:
     """Of every key, defaults included; dotted."""
     entries: tuple[Entry, ...] = field(default=(), repr=False)
     """What was written anywhere, without what something of higher precedence replaced."""
+    environ: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Where a backend's secrets are looked for first."""
 
     def settings(self) -> Iterator[Setting]:
         """Every key with its value and origin, in the order of the reference."""
@@ -74,12 +76,10 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], cwd: Path, folder
     winners = {entry.key: entry for entry in entries}
     origins = {".".join(key): Origin("default", key=key) for key, _ in keys_of(Config)}
     origins |= {entry.dotted: entry.origin for entry in winners.values()}
-    return Loaded(config, project, user_file, origins, tuple(winners.values()))
+    return Loaded(config, project, user_file, origins, tuple(winners.values()), environ)
 
 
-def backend_settings(
-    loaded: Loaded, name: str, settings_type: type[S], environ: Mapping[str, str] = os.environ
-) -> S:
+def backend_settings(loaded: Loaded, name: str, settings_type: type[S]) -> S:
     """A backend's own settings, its secrets from the environment or the keyring.
 
     Raises:
@@ -91,7 +91,7 @@ def backend_settings(
         key = tuple(dotted.split("."))
         if key in entries:
             secret.remember(str(entries[key].value))
-        elif found := secret.find(dotted, environ):
+        elif found := secret.find(dotted, loaded.environ):
             entries[key] = Entry(key, found, Origin("environment", "keyring", key))
     return build(settings_type, list(entries.values()), prefix)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,39 +76,49 @@ def nearest(key: Key, known: Sequence[Key]) -> list[Key]:
     return [(tables[0], *key[1:])] if tables and len(key) > 1 else []
 
 
-def plain(error: Any, value: Any) -> str:
+def plain(error: Mapping[str, Any], value: Any) -> str:
     """What a pydantic error means, without its jargon: "must be …, not …"."""
     kind, context = str(error["type"]), error.get("ctx", {})
-    shown = repr(value) if len(repr(value)) <= 60 else repr(value)[:57] + "…"
-    limits = {
-        "greater_than": f"must be greater than {context.get('gt')}",
-        "greater_than_equal": f"must be at least {context.get('ge')}",
-        "less_than": f"must be less than {context.get('lt')}",
-        "less_than_equal": f"must be at most {context.get('le')}",
-        "literal_error": f"must be {context.get('expected')}",
-        "enum": f"must be {context.get('expected')}",
-        "string_too_short": "must not be empty",
-        "missing": "is missing",
-    }
-    types = {
-        "int": "must be a whole number",
-        "float": "must be a number",
-        "bool": "must be true or false",
-        "string": "must be text",
-        "dict": "must be a table",
-        "model": "must be a table",
-        "list": "must be a list",
-        "tuple": "must be a list",
-        "path": "must be a path",
-        "url": "must be a URL",
-    }
-    says = limits.get(kind) or types.get(kind.partition("_")[0])
-    if kind in ("missing", "string_too_short"):
-        return str(says)
+    if kind in _ALONE:
+        return _ALONE[kind]
+    says = _TYPES.get(kind.partition("_")[0])
+    for limited, (words, name) in _LIMITS.items():
+        if kind == limited:
+            limit = context[name]
+            says = f"must be {words}{limit:g}" if isinstance(limit, float) else f"must be {words}{limit}"
     if says:
-        return f"{says}, not {shown}"
+        return f"{says}, not {_short(value)}"
     reason = str(context.get("error", error["msg"]))
     return f"is not right: {reason[:1].lower()}{reason[1:].rstrip('.')}"
+
+
+_ALONE = {"missing": "is missing", "string_too_short": "must not be empty"}
+_LIMITS = {
+    "greater_than": ("greater than ", "gt"),
+    "greater_than_equal": ("at least ", "ge"),
+    "less_than": ("less than ", "lt"),
+    "less_than_equal": ("at most ", "le"),
+    "literal_error": ("", "expected"),
+    "enum": ("", "expected"),
+}
+_TYPES = {
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a number",
+    "bool": "must be true or false",
+    "string": "must be text",
+    "dict": "must be a table",
+    "model": "must be a table",
+    "list": "must be a list",
+    "tuple": "must be a list",
+    "path": "must be a path",
+    "url": "must be a URL",
+}
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}…"
 
 
 def _spelled(key: Key, origin: Origin) -> str:

@@ -22,24 +22,37 @@ PATHS = frozenset({("base_model",), ("data", "source")})
 class DataConfig(Written):
     """Where the training conversations come from and how they are divided."""
 
-    source: str | None = Field(default=None, description="file, folder, or dataset of the Hugging Face hub")
-    split: str | None = Field(default=None, description="split of a hub dataset")
+    source: str | None = Field(
+        default=None,
+        examples=["conversations.jsonl"],
+        description="file, folder, or dataset of the Hugging Face hub",
+    )
+    split: str | None = Field(default=None, examples=["train"], description="split of a hub dataset")
     test_size: float = Field(default=0.2, gt=0, lt=1, description="share of the rows held out to evaluate on")
     seed: int = Field(default=0, ge=0, description="decides which rows are held out")
     max_length: int | None = Field(
-        default=None, ge=1, description="tokens of a row; the rest is cut off; default: the model's context"
+        default=None,
+        ge=1,
+        examples=[2048],
+        description="tokens of a row; the rest is cut off; default: the model's context",
     )
 
 
 class TrainConfig(Written):
     """How to train; what is not named is decided by the trainer and the preset."""
 
-    preset: str | None = Field(default=None, description="a named set of hyperparameters of the base model")
-    method: Literal["full", "lora", "qlora"] | None = Field(
-        default=None, description="train all weights, or an adapter"
+    preset: str | None = Field(
+        default=None, examples=["lora"], description="a named set of hyperparameters of the base model"
     )
-    epochs: float | None = Field(default=None, gt=0, description="passes over the training rows")
-    learning_rate: float | None = Field(default=None, gt=0, description="peak step size of the optimizer")
+    method: Literal["full", "lora", "qlora"] | None = Field(
+        default=None, examples=["lora"], description="train all weights, or an adapter"
+    )
+    epochs: float | None = Field(
+        default=None, gt=0, examples=[3], description="passes over the training rows"
+    )
+    learning_rate: float | None = Field(
+        default=None, gt=0, examples=[2e-4], description="peak step size of the optimizer"
+    )
 
 
 class DeployConfig(Written):
@@ -48,7 +61,10 @@ class DeployConfig(Written):
     endpoint: str = Field(default="", description="name of the endpoint; default: chosen by the backend")
     size: str = Field(default="", description="machine size, where the backend has a choice")
     ttl_hours: float | None = Field(
-        default=None, gt=0, description="hours after which a deployment may be removed; default: never"
+        default=None,
+        gt=0,
+        examples=[8],
+        description="hours after which a deployment may be removed; default: never",
     )
 
 
@@ -56,12 +72,14 @@ class ChatConfig(Written):
     """How to answer; the limits are those of `ChatOptions`."""
 
     system: str = Field(default="", description="instruction before every conversation")
-    temperature: float = Field(default=0.7, ge=0, le=2, description="0: the same question, the same answer")
+    temperature: float = Field(
+        default=0.7, ge=0, le=2, description="randomness; at 0 a question always has the same answer"
+    )
     top_p: float = Field(
         default=1.0, gt=0, le=1, description="share of the probability that tokens are drawn from"
     )
     max_new_tokens: int = Field(default=512, ge=1, description="longest answer, in tokens")
-    seed: int | None = Field(default=None, description="repeats the same random choices")
+    seed: int | None = Field(default=None, examples=[1], description="repeats the same random choices")
 
 
 class HistoryConfig(Written):
@@ -81,6 +99,7 @@ class Config(Written):
     base_model: str | None = Field(
         default=None,
         min_length=1,
+        examples=["smollm2"],
         description="alias ('phichat models'), hub id, or folder; default: the backend's",
     )
     data: DataConfig = Field(default=DataConfig())

@@ -153,6 +153,7 @@ def _not_toml(path: Path, complaint: str) -> ConfigError:
     place = f", line {found[2]}, column {found[3]}," if found and found[2] else ""
     hints = {
         "Invalid value": 'Text needs quotes: backend = "local".',
+        "Invalid hex": r"A Windows path needs single quotes: 'C:\models\phi'.",
         "Unescaped": r"A Windows path needs single quotes: 'C:\models\phi'.",
         "Cannot": "The same key or table is there twice: remove one.",
     }
