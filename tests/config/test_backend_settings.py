@@ -27,7 +27,7 @@ def refusal(place: Place, text: str, **sources: dict[str, str]) -> ConfigError:
 
 def test_all_sources_reach_the_settings(place: Place) -> None:
     loaded = place.load(
-        "[backends.cloud]\nregion = 'north'\nnodes = 2\n[backends.cloud.tags]\nowner = 'me'\n[backends.other]\nx = 1",
+        "[backends.cloud]\nregion = 'north'\nnodes = 2\ntags.owner = 'me'\n[backends.other]\nx = 1",
         environ={"PHICHAT_BACKENDS__CLOUD__NODES": "3"},
         flags={"backends.cloud.region": "south"},
     )
