@@ -136,7 +136,7 @@ class Project:
             return [Check(name="backend", ok=False, detail=told, fix=self._blame())]
         except PhichatError as error:
             return [Check(name="backend", ok=False, detail=error.message, fix=error.hint or self._blame())]
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             bug = self._bug(error)
             return [Check(name="backend", ok=False, detail=bug.message, fix=bug.hint)]
 
@@ -149,8 +149,8 @@ class Project:
 
     @property
     def weights(self) -> Path:
-        """Where model weights are kept."""
-        return self.folders.cache / "models"
+        """The cache in which model weights are kept."""
+        return self.folders.cache
 
     async def ready(self, report: Report) -> Deployment:
         """The current deployment, able to answer; made now if there is none and making it is free.
@@ -176,17 +176,24 @@ class Project:
         Raises:
             ConfigError: the model's name is not one.
         """
+        return await self._deploy(self.deploy_spec(model, name), report)
+
+    def deploy_spec(self, model: str | None = None, name: str | None = None) -> DeploySpec:
+        """What `deploy` would make, as configured under `[deploy]`; to ask for its plan and its price.
+
+        Raises:
+            ConfigError: the model's name is not one.
+        """
         model = model or self.base_model
         models.resolve(model)
         deploy = self.config.deploy
-        spec = DeploySpec(
+        return DeploySpec(
             name=name or self._name(model),
             model=model,
-            endpoint=deploy.endpoint or "",
-            size=deploy.size or "",
+            endpoint=deploy.endpoint,
+            size=deploy.size,
             ttl_hours=deploy.ttl_hours,
         )
-        return await self._deploy(spec, report)
 
     async def deployments(self) -> list[DeploymentState]:
         """What exists, healthy or not."""
@@ -380,7 +387,7 @@ class Project:
         except Exception as error:
             raise self._bug(error) from error
 
-    def _bug(self, error: Exception) -> PluginError:
+    def _bug(self, error: BaseException) -> PluginError:
         told = f"{type(error).__name__}: {error}".rstrip(": ")
         return PluginError(f"Backend {self.config.backend!r} failed: {told}.", self._blame())
 

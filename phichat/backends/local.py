@@ -89,7 +89,7 @@ class LocalBackend(Backend[LocalSettings]):
         super().__init__(settings, workdir)
         self._deployments = workdir / "deployments"
         self._servers = ModelServers(workdir / "servers")
-        self._weights = user_folders().cache / "models"
+        self._weights = user_folders().cache
 
     async def check(self) -> list[Check]:
         return [_packages(), self._memory(), self._disk()]
