@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import pytest
 
-from phichat import workflow
 from phichat.backends.base import (
     ChatOptions,
     Check,
@@ -29,6 +28,7 @@ from phichat.backends.base import (
 from phichat.errors import BackendError, ConfigError, NotFoundError, PluginError
 from phichat.events import Event, Metric, Piece, Reply, Status
 from phichat.workflow import Project
+from phichat.workflow import project as project_module
 from tests.screens.scripted import OneBackend, Script, ScriptedBackend
 
 QUESTION = [Message(role="user", content="Who are you?")]
@@ -192,7 +192,7 @@ async def test_a_check_that_hangs_is_a_failed_check(
             time.sleep(3600)  # noqa: ASYNC251  # a plugin that blocks is what is tested
             return []
 
-    monkeypatch.setattr(workflow, "CHECK_SECONDS", 0.05)
+    monkeypatch.setattr(project_module, "CHECK_SECONDS", 0.05)
     checks = await opened(Hangs, tmp_path).check()
     assert [(check.ok, "did not answer" in check.detail) for check in checks] == [(False, True)]
 

@@ -1,4 +1,4 @@
-"""The headless API: check, deploy and chat over any backend, with what a project's config says."""
+"""A project and its backend: what every command and every screen is a thin layer over."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import os
 import re
-import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from functools import partial
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
 from phichat import models
 from phichat.backends.base import (
@@ -28,7 +26,6 @@ from phichat.backends.base import (
     Report,
     Resource,
     TrainSpec,
-    Usage,
     Value,
 )
 from phichat.backends.registry import Registry
@@ -37,11 +34,11 @@ from phichat.errors import NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Piece, Reply, State, Status
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Ledger, Run, run_name
+from phichat.workflow.chatting import timed, with_system
+from phichat.workflow.guard import Guard, bounded
 
 CHECK_SECONDS = 60.0
 """How long a backend may take to check itself before that counts as a failed check."""
-
-T = TypeVar("T")
 
 
 class _Current(Value):
@@ -67,6 +64,7 @@ class Project:
         self.registry = registry
         self.state = state_folder(loaded.project, folders)
         self.ledger = Ledger(self.state / "runs")
+        self._guard = Guard(self.config.backend, registry)
         self._backend: AnyBackend | None = None
 
     @classmethod
@@ -118,27 +116,22 @@ class Project:
         if self._backend is None:
             name = self.config.backend
             settings_type = self.registry.load(name).settings_type
-            try:
+            with self._guard.blamed():
                 settings = backend_settings(self.loaded, name, settings_type)
-            except PhichatError:
-                raise
-            except Exception as error:
-                raise self._bug(error) from error
             self._backend = self.registry.open(name, settings, self.state / name)
         return self._backend
 
     async def check(self) -> list[Check]:
         """Whether everything is in place; a backend that fails, or never answers, is a failed check."""
         try:
-            return await _bounded(self.backend.check, CHECK_SECONDS)
+            return await bounded(self.backend.check, CHECK_SECONDS)
         except TimeoutError:
             told = f"{self.config.backend!r} did not answer within {CHECK_SECONDS:g} s."
-            return [Check(name="backend", ok=False, detail=told, fix=self._blame())]
+            return [_failed(PluginError(told, self._guard.advice()))]
         except PhichatError as error:
-            return [Check(name="backend", ok=False, detail=error.message, fix=error.hint or self._blame())]
+            return [_failed(error)]
         except (Exception, SystemExit) as error:
-            bug = self._bug(error)
-            return [Check(name="backend", ok=False, detail=bug.message, fix=bug.hint)]
+            return [_failed(self._guard.fault(error))]
 
     async def model_size(self) -> int | None:
         """Bytes to download before the base model can answer; 0 when nothing, None when unknown."""
@@ -197,7 +190,7 @@ class Project:
 
     async def deployments(self) -> list[DeploymentState]:
         """What exists, healthy or not."""
-        return await self._call(self.backend.deployments())
+        return await self._guard.call(self.backend.deployments())
 
     async def chat(
         self,
@@ -209,22 +202,13 @@ class Project:
 
         The configured system prompt is put first unless the messages bring one.
         """
-        messages = self._with_system(messages)
         deployment = deployment or await self.ready(_ignore)
         asked = time.monotonic()
-        first = 0.0
-        pieces: list[str] = []
-        usage: Usage | None = None
+        messages = with_system(messages, self.config.chat.system)
         parts = self.backend.chat(deployment, messages, options or self.chat_options())
-        async with contextlib.aclosing(self._stream(parts)) as stream:
-            async for part in stream:
-                if isinstance(part, Usage):
-                    usage = part
-                    continue
-                first = first or time.monotonic()
-                pieces.append(part)
-                yield Piece(text=part)
-        yield _reply("".join(pieces), usage, asked, first or time.monotonic())
+        async with contextlib.aclosing(self._guard.stream(parts)) as stream:
+            async for part in timed(stream, asked):
+                yield part
 
     def chat_options(self, **changes: Any) -> ChatOptions:
         """How to answer, as configured under `[chat]`, with changes."""
@@ -250,7 +234,7 @@ class Project:
         # Written before the call: whatever happens in it, the next one finds the job by the same name.
         run = self._known(spec)
         self.ledger.write(run)
-        job = await self._call(self.backend.submit(spec, report))
+        job = await self._guard.call(self.backend.submit(spec, report))
         state: State = "succeeded" if run.job == job and run.state == "succeeded" else "running"
         return self.ledger.write(run.model_copy(update={"job": job, "state": state}))
 
@@ -271,7 +255,7 @@ class Project:
             return
         if run.job is None:
             raise NotFoundError(f"The run {name!r} never reached the backend.", "phichat train")
-        async with contextlib.aclosing(self._stream(self.backend.watch(run.job))) as events:
+        async with contextlib.aclosing(self._guard.stream(self.backend.watch(run.job))) as events:
             async for event in events:
                 await asyncio.to_thread(log.append, event)
                 if isinstance(event, Status) and event.finished:
@@ -282,33 +266,33 @@ class Project:
         """End a run; one that is finished stays as it is."""
         run = self.ledger.run(name)
         if run.job is not None and not run.finished:
-            await self._call(self.backend.cancel(run.job))
+            await self._guard.call(self.backend.cancel(run.job))
 
     async def fetch(self, name: str, directory: Path, report: Report) -> Path:
         """Bring the model that a run made into a folder of this machine."""
         run = self.ledger.run(name)
         if run.job is None:
             raise NotFoundError(f"The run {name!r} never reached the backend.", "phichat train")
-        return await self._call(self.backend.fetch(run.job, directory, report))
+        return await self._guard.call(self.backend.fetch(run.job, directory, report))
 
     # What is alive
 
     async def access(self, deployment: Deployment | None = None) -> Access:
         """Base URL and key of a deployment for other clients; of the current one if none is named."""
-        return await self._call(self.backend.access(deployment or await self.ready(_ignore)))
+        return await self._guard.call(self.backend.access(deployment or await self.ready(_ignore)))
 
     async def resources(self) -> list[Resource]:
         """All that is alive and what it costs an hour."""
-        return await self._call(self.backend.resources())
+        return await self._guard.call(self.backend.resources())
 
     async def remove(self, resource: Resource, report: Report) -> None:
         """Stop and delete something that is alive."""
-        await self._call(self.backend.remove(resource, report))
+        await self._guard.call(self.backend.remove(resource, report))
 
     async def aclose(self) -> None:
         """Let go of connections; what runs, runs on."""
         if self._backend is not None:
-            await self._call(self._backend.aclose())
+            await self._guard.call(self._backend.aclose())
 
     async def __aenter__(self) -> Project:
         return self
@@ -334,12 +318,6 @@ class Project:
         ended = {"state": status.state, "detail": status.detail, "ended": status.at}
         self.ledger.write(self.ledger.run(name).model_copy(update=ended))
 
-    def _with_system(self, messages: Sequence[Message]) -> list[Message]:
-        system = self.config.chat.system
-        if system and not (messages and messages[0].role == "system"):
-            return [Message(role="system", content=system), *messages]
-        return list(messages)
-
     def _name(self, model: str) -> str:
         """The name of a model's deployment: the configured endpoint, or the model's own name made legal."""
         if self.config.deploy.endpoint:
@@ -349,10 +327,10 @@ class Project:
     async def _free(self, spec: DeploySpec) -> bool:
         if not self.backend.supports("estimate"):
             return False
-        return (await self._call(self.backend.estimate(spec))).free
+        return (await self._guard.call(self.backend.estimate(spec))).free
 
     async def _deploy(self, spec: DeploySpec, report: Report) -> Deployment:
-        deployment = await self._call(self.backend.deploy(spec, report))
+        deployment = await self._guard.call(self.backend.deploy(spec, report))
         current = _Current(
             backend=self.config.backend, base_model=self.base_model, spec=spec, deployment=deployment
         )
@@ -368,75 +346,9 @@ class Project:
         same = (current.backend, current.base_model) == (self.config.backend, self.base_model)
         return current if same else None
 
-    async def _call(self, work: Awaitable[T]) -> T:
-        """Await a backend; what is not an error of ours is told as the plugin's bug."""
-        try:
-            return await work
-        except PhichatError:
-            raise
-        except Exception as error:
-            raise self._bug(error) from error
 
-    async def _stream(self, parts: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-        try:
-            async with contextlib.aclosing(parts):
-                async for part in parts:
-                    yield part
-        except PhichatError:
-            raise
-        except Exception as error:
-            raise self._bug(error) from error
-
-    def _bug(self, error: BaseException) -> PluginError:
-        told = f"{type(error).__name__}: {error}".rstrip(": ")
-        return PluginError(f"Backend {self.config.backend!r} failed: {told}.", self._blame())
-
-    def _blame(self) -> str:
-        package = self.registry.package(self.config.backend)
-        return f"This is a fault of {package or 'the plugin'}: update it, or choose another backend."
-
-
-def _reply(text: str, usage: Usage | None, asked: float, first: float) -> Reply:
-    used = usage or Usage(prompt_tokens=0, completion_tokens=0, finish_reason="stop")
-    took = time.monotonic() - first
-    return Reply(
-        text=text,
-        prompt_tokens=used.prompt_tokens,
-        completion_tokens=used.completion_tokens,
-        finish_reason=used.finish_reason,
-        dropped_messages=used.dropped_messages,
-        context=used.context,
-        ttft_s=round(first - asked, 4),
-        # The first token is what ttft_s is about.
-        tokens_per_s=round((used.completion_tokens - 1) / took, 2)
-        if took > 0 and used.completion_tokens > 1
-        else 0.0,
-    )
-
-
-async def _bounded(work: Callable[[], Coroutine[Any, Any, T]], seconds: float) -> T:
-    """Run an async function in a thread and event loop of its own, so that one that blocks cannot hang us.
-
-    Raises:
-        TimeoutError: it took longer; its thread is left behind and does not keep the process alive.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(outcome: Callable[[], None]) -> None:
-        if not done.done():
-            outcome()
-
-    def run() -> None:
-        try:
-            outcome = partial(done.set_result, asyncio.run(work()))
-        except BaseException as error:
-            outcome = partial(done.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # nobody waits any more: the loop is closed
-            loop.call_soon_threadsafe(settle, outcome)
-
-    threading.Thread(target=run, name="check", daemon=True).start()
-    return await asyncio.wait_for(done, seconds)
+def _failed(error: PhichatError) -> Check:
+    return Check(name="backend", ok=False, detail=error.message, fix=error.hint or "phichat backends")
 
 
 def _ignore(event: object) -> None:
