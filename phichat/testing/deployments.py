@@ -85,14 +85,8 @@ class DeploymentTests(Harness):
     async def test_deploy_can_be_interrupted(self, backend: AnyBackend) -> None:
         """Ctrl-C in the middle costs nothing: the same call again finishes the work."""
         spec = DeploySpec(name=self.named("interrupted"), model=await self.model())
-        started = asyncio.Event()
-        deploying = asyncio.create_task(backend.deploy(spec, lambda _: started.set()))
-        waiting = asyncio.create_task(started.wait())
-        await asyncio.wait([deploying, waiting], return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        deploying.cancel()
-        await asyncio.wait([deploying], timeout=self.deploy_seconds)
-        assert deploying.done(), "deploy() went on when it was cancelled: let CancelledError pass."
+        await self._interrupt(backend, spec, at_first_report=False)
+        await self._interrupt(backend, spec, at_first_report=True)
         deployment = await self.deploy(backend, "interrupted")
         answer = await self.collect(backend.chat, deployment, HELLO, SHORT)
         assert answer, (
@@ -135,6 +129,17 @@ class DeploymentTests(Harness):
             await self.call(backend.deployments)
         async with self.responsive(backend.delete):
             await self.call(backend.delete, deployment)
+
+    async def _interrupt(self, backend: AnyBackend, spec: DeploySpec, *, at_first_report: bool) -> None:
+        """Begin to deploy and cancel that, at once or when the first thing is reported."""
+        reported = asyncio.Event()
+        deploying = asyncio.create_task(backend.deploy(spec, lambda _: reported.set()))
+        waiting = asyncio.create_task(reported.wait() if at_first_report else asyncio.sleep(0))
+        await asyncio.wait([deploying, waiting], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        deploying.cancel()
+        await asyncio.wait([deploying], timeout=self.deploy_seconds)
+        assert deploying.done(), "deploy() went on when it was cancelled: let CancelledError pass."
 
     async def _listed(self, backend: AnyBackend) -> list[str]:
         return [state.deployment.id for state in await self.call(backend.deployments)]

@@ -112,16 +112,23 @@ class OptionalTests(Harness):
 
         deployment = (await self.deployed()).deployment
         access = await self.call(backend.access, deployment)
+        question = {
+            "model": access.model,
+            "messages": [{"role": "user", "content": "Hello"}],
+            "max_tokens": 4,
+        }
         async with httpx.AsyncClient(timeout=self.chat_seconds) as client:
-            answer = await client.post(
-                f"{access.base_url.rstrip('/')}/chat/completions",
-                headers={"Authorization": f"Bearer {access.key}"},
-                json={
-                    "model": access.model,
-                    "messages": [{"role": "user", "content": "Hello"}],
-                    "max_tokens": 4,
-                },
-            )
+            try:
+                answer = await client.post(
+                    f"{access.base_url.rstrip('/')}/chat/completions",
+                    headers={"Authorization": f"Bearer {access.key}"},
+                    json=question,
+                )
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                raise AssertionError(
+                    f"access() gave {access.base_url!r}, where nobody answers ({error}): give the URL that "
+                    "ends before /chat/completions."
+                ) from error
         assert answer.status_code == 200, (
             f"access() gave {access.base_url}, which answers {answer.status_code}: {answer.text[:200]}"
         )
