@@ -112,12 +112,12 @@ def _load(entry: EntryPoint) -> type[AnyBackend]:
     try:
         manager.register(entry.load(), entry.name)
         offered = manager.hook.phichat_backend()
+        problem = _problem(offered)
     # SystemExit too: a module that exits when imported must not take the application with it.
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"Backend {entry.name!r} cannot be loaded: {_told(error)}.", _blame(entry)
         ) from error
-    problem = _problem(offered)
     if problem:
         raise PluginError(f"Backend {entry.name!r} is broken: {problem}.", _blame(entry))
     backend: type[AnyBackend] = offered[0]
@@ -130,7 +130,8 @@ def _problem(offered: list[object]) -> str:
         return "its module has no function phichat_backend(), marked with hookimpl, that gives a class"
     backend = offered[0]
     if not (isinstance(backend, type) and issubclass(backend, Backend)):
-        return f"phichat_backend() gave {backend!r}, not a subclass of Backend"
+        what = backend.__name__ if isinstance(backend, type) else f"an object of {type(backend).__name__}"
+        return f"phichat_backend() gave {what}, not a subclass of Backend"
     missing = sorted(getattr(backend, "__abstractmethods__", ()))
     if inspect.isabstract(backend):
         return f"{backend.__name__} does not implement {', '.join(missing)}"

@@ -46,7 +46,8 @@ class Guard:
 
     def fault(self, error: BaseException) -> PluginError:
         """A stray exception as the sentence that a person sees."""
-        told = f"{type(error).__name__}: {error}".rstrip(": .")
+        # One line, whatever it says: it is shown in a list.
+        told = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": .")
         return PluginError(f"Backend {self._name!r} failed: {told}.", self.advice())
 
     def advice(self) -> str:
