@@ -1,0 +1,67 @@
+"""An answer as it comes: on standard output for whoever reads it, with what it cost on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from phichat.cli.narration import narrated
+from phichat.cli.terminal import ask, can_ask, narrate, out, size
+from phichat.events import Piece, Reply, dump
+
+if TYPE_CHECKING:
+    from phichat.backends.base import Deployment
+    from phichat.workflow import Project
+
+
+async def ready(project: Project) -> Deployment | None:
+    """The deployment to talk to; None if its model is not here and the person would rather not fetch it.
+
+    Raises:
+        PhichatError: there is none, or it cannot be made.
+    """
+    project.backend  # noqa: B018 - a backend that is not there is told before anything is fetched
+    missing = await project.model_size()
+    if missing != 0:
+        amount = f" ({size(missing)})" if missing else ""
+        what = f"{project.base_model} is not on this machine yet"
+        if not can_ask():
+            narrate(f"{what}: fetching it{amount}.")
+        elif not ask(f"{what}. Fetch it{amount}?", default=True):
+            return None
+    with narrated() as narrator:
+        return await project.ready(narrator)
+
+
+async def show(parts: AsyncGenerator[Piece | Reply, None], as_json: bool) -> Reply | None:
+    """Write an answer while it is generated, and return the whole of it."""
+    reply = None
+    async with contextlib.aclosing(parts):
+        async for part in parts:
+            if isinstance(part, Reply):
+                reply = part
+            if as_json:
+                out(dump(part))
+            elif isinstance(part, Piece):
+                out(part.text, end="")
+    if not as_json:
+        out("" if reply and reply.text.endswith("\n") else "\n", end="")
+    if reply and sys.stderr.isatty():
+        narrate(usage(reply))
+    return reply
+
+
+def usage(reply: Reply) -> str:
+    """What an answer cost and why it ended, for people."""
+    told = [
+        f"{reply.completion_tokens} tokens",
+        f"{reply.tokens_per_s:.1f} tokens/s",
+        f"first after {reply.ttft_s:.2f} s",
+    ]
+    if reply.finish_reason == "length":
+        told.append("cut off: raise --max-new-tokens")
+    if reply.dropped_messages:
+        told.append(f"the oldest {reply.dropped_messages} messages no longer fit and were left out")
+    return f"({', '.join(told)})"

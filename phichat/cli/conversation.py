@@ -1,0 +1,105 @@
+"""A conversation, line by line, for terminals and for people who want no screen."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from phichat.backends.base import Deployment, Message
+from phichat.cli.answers import ready, show
+from phichat.cli.guard import tell
+from phichat.cli.terminal import narrate
+from phichat.errors import PhichatError
+from phichat.events import Piece, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from phichat.workflow import Project
+
+BYE = ("/bye", "/exit", "/quit")
+
+
+def hold(args: argparse.Namespace) -> int:
+    """Talk until `/bye`, Ctrl-D, or Ctrl-C where no answer is under way.
+
+    Raises:
+        PhichatError: nothing is there that could answer.
+    """
+    from phichat.cli.options import open_project
+
+    project = open_project(args)
+    # One event loop for all answers, none while the person types: the terminal's own line editing works.
+    with asyncio.Runner() as runner:
+        try:
+            deployment = runner.run(ready(project))
+            if deployment is None:
+                return 1
+            narrate("Ctrl-C stops an answer; /bye or Ctrl-D ends the conversation.")
+            return _talk(runner, _Talk(project, deployment, args.json))
+        finally:
+            runner.run(project.aclose())
+
+
+class _Talk:
+    """The turns so far."""
+
+    def __init__(self, project: Project, deployment: Deployment, as_json: bool) -> None:
+        self._project = project
+        self._deployment = deployment
+        self._as_json = as_json
+        self._messages: list[Message] = []
+
+    async def ask(self, question: str) -> None:
+        """Ask, and show the answer. One that is stopped counts as far as it came."""
+        messages = [*self._messages, Message(role="user", content=question)]
+        options = self._project.chat_options(overflow="drop_oldest")
+        pieces: list[str] = []
+        parts = _noted(self._project.chat(messages, options, self._deployment), pieces)
+        try:
+            await show(parts, self._as_json)
+        except asyncio.CancelledError:
+            # Ctrl-C. A second one, before we are here, ends the program instead.
+            narrate("\n(stopped)")
+        except PhichatError as error:
+            tell(error)
+            return
+        if pieces:
+            self._messages = [*messages, Message(role="assistant", content="".join(pieces))]
+
+
+def _talk(runner: asyncio.Runner, talk: _Talk) -> int:
+    with contextlib.suppress(ImportError):  # Windows edits lines by itself
+        import readline  # noqa: F401
+    while True:
+        try:
+            line = _read_line().strip()
+        except EOFError:
+            narrate("")
+            return 0
+        if line in BYE:
+            return 0
+        if line:
+            runner.run(talk.ask(line))
+
+
+def _read_line() -> str:
+    """A line of the person's; the prompt never gets among the data."""
+    if sys.stdout.isatty():
+        return input("> ")
+    sys.stderr.write("> ")
+    sys.stderr.flush()
+    return input()
+
+
+async def _noted(
+    parts: AsyncGenerator[Piece | Reply, None], pieces: list[str]
+) -> AsyncGenerator[Piece | Reply, None]:
+    async with contextlib.aclosing(parts):
+        async for part in parts:
+            if isinstance(part, Piece):
+                pieces.append(part.text)
+            yield part

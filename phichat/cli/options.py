@@ -1,0 +1,70 @@
+"""What the flags of a command line say about the project and its configuration."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phichat.config.sources import FLAGS
+from phichat.errors import ConfigError
+
+if TYPE_CHECKING:
+    from phichat.workflow import Project
+
+
+def open_project(args: argparse.Namespace) -> Project:
+    """The project that the command line is about.
+
+    Raises:
+        ConfigError: a flag, variable or key is wrong, or `--project` is not a folder.
+    """
+    from phichat.workflow import Project
+
+    return Project.open(folder(args), flags=config_flags(args))
+
+
+def folder(args: argparse.Namespace) -> Path:
+    """The folder to work in.
+
+    Raises:
+        ConfigError: `--project` names something else.
+    """
+    if "project" not in args:
+        return Path.cwd()
+    path = Path(args.project).expanduser().absolute()
+    if not path.is_dir():
+        raise ConfigError(f"{path} is not a folder.", f"phichat init {args.project}")
+    return path
+
+
+def config_flags(args: argparse.Namespace) -> dict[str, Any]:
+    """The flags that set keys of the configuration, by dotted key.
+
+    Raises:
+        ConfigError: a `--set` is not `KEY=VALUE`.
+    """
+    given = vars(args)
+    flags = {key: given[key] for key in FLAGS if key in given}
+    pairs = [pair for name, some in given.items() if name.startswith("set ") for pair in some]
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"--set {pair} is not KEY=VALUE.", "For example: --set data.seed=1")
+        flags[key.strip()] = value
+    return flags
+
+
+def add_config_flags(parser: argparse.ArgumentParser, *keys: str) -> None:
+    """Give a command the flags of these keys, described as the configuration describes them."""
+    from phichat.config.schema import Config, keys_of
+
+    fields = {".".join(key): field for key, field in keys_of(Config)}
+    for key in keys:
+        parser.add_argument(
+            FLAGS[key],
+            dest=key,
+            metavar=key.rpartition(".")[2].upper(),
+            default=argparse.SUPPRESS,
+            help=(fields[key].description or "").replace("%", "%%"),
+        )

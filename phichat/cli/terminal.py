@@ -1,0 +1,96 @@
+"""Standard output for data, standard error for narration, and questions where somebody can answer them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+
+from phichat.cli.guard import OutputClosedError, drop_output
+from phichat.errors import ConfigError
+
+
+def out(text: str, end: str = "\n") -> None:
+    """Write data to standard output, at once.
+
+    Raises:
+        OutputClosedError: nobody reads it any more.
+    """
+    try:
+        sys.stdout.write(text + end)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        drop_output()
+        raise OutputClosedError from error
+
+
+def narrate(text: str) -> None:
+    """Say something to the person on standard error."""
+    sys.stderr.write(f"{text}\n")
+
+
+def can_ask() -> bool:
+    """Whether somebody is there to read a question and to answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def confirmed(question: str, yes: bool) -> bool:
+    """Whether to go on with what deletes or spends: `--yes` was given, or the person says so now.
+
+    Raises:
+        ConfigError: nobody can be asked.
+    """
+    if yes:
+        return True
+    if not can_ask():
+        raise ConfigError(f"{question} Nobody can be asked here.", "Say so with --yes.")
+    return ask(question, default=False)
+
+
+def ask(question: str, default: bool) -> bool:
+    """The person's answer; `default` is what an empty line means, the end of input is a no."""
+    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
+    sys.stderr.flush()
+    line = sys.stdin.readline()
+    if not line:
+        sys.stderr.write("\n")
+        return False
+    answer = line.strip().lower()
+    return answer in ("y", "yes") if answer else default
+
+
+def read_input() -> str:
+    """All of standard input, without the line end at its end.
+
+    Raises:
+        ConfigError: it is not text.
+    """
+    try:
+        text = sys.stdin.read()
+        text.encode("utf-8")  # a locale without UTF-8 smuggles foreign bytes through as lone surrogates
+    except UnicodeError as error:
+        raise ConfigError("Standard input is not UTF-8 text.") from error
+    return text.rstrip("\r\n")
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as columns two spaces apart; the last column is not padded."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def size(count: float) -> str:
+    """Bytes for people: `98 MB`, `7.6 GB`."""
+    for unit, limit in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= limit:
+            amount = count / limit
+            return f"{amount:.1f} {unit}" if amount < 10 else f"{amount:.0f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def out_json(kind: str, fields: Mapping[str, object]) -> None:
+    """Write one JSON object as a line of data, told apart by `kind` as events are."""
+    import json
+
+    out(json.dumps({"kind": kind, **fields}, ensure_ascii=False, default=str))

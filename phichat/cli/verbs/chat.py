@@ -1,0 +1,71 @@
+"""`phichat chat`: one answer on standard output, or a conversation in the terminal."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from phichat.cli.parser import Parser
+
+KEYS = ("base_model", "chat.system", "chat.temperature", "chat.top_p", "chat.max_new_tokens", "chat.seed")
+
+
+def arguments(parser: Parser) -> None:
+    """Take the question and how to answer it."""
+    from phichat.cli.options import add_config_flags
+
+    parser.add_argument("-p", "--prompt", metavar="TEXT", help="the question; standard input is put below it")
+    parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
+    add_config_flags(parser, *KEYS)
+    parser.hint_for_strays = 'phichat chat -p "…"'
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer the question of `-p` or standard input; without one, hold a conversation.
+
+    Raises:
+        ConfigError: there is no question.
+        PhichatError: nothing is there that could answer.
+    """
+    question = _question(args.prompt)
+    if question is None:
+        from phichat.cli.conversation import hold
+
+        return hold(args)
+    return asyncio.run(_answer(args, question))
+
+
+def _question(prompt: str | None) -> str | None:
+    """The question; None where a person sits who will type it.
+
+    Raises:
+        ConfigError: it is empty or not text.
+    """
+    from phichat.cli.terminal import read_input
+    from phichat.errors import ConfigError
+
+    if sys.stdin.isatty():
+        if prompt is None:
+            return None
+        piped = ""
+    else:
+        piped = read_input().strip()
+    question = "\n\n".join(part for part in (prompt or "", piped) if part.strip())
+    if not question:
+        raise ConfigError("There is no question.", 'phichat chat -p "…", or: echo "…" | phichat chat')
+    return question
+
+
+async def _answer(args: argparse.Namespace, question: str) -> int:
+    from phichat.backends.base import Message
+    from phichat.cli.answers import ready, show
+    from phichat.cli.options import open_project
+
+    async with open_project(args) as project:
+        deployment = await ready(project)
+        if deployment is None:
+            return 1
+        parts = project.chat([Message(role="user", content=question)], deployment=deployment)
+        await show(parts, args.json)
+    return 0

@@ -1,0 +1,60 @@
+"""`phichat down`: stops and deletes what is alive."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.backends.base import Resource
+
+
+def arguments(parser: Parser) -> None:
+    """Take the names, and `--yes`."""
+    parser.add_argument("names", metavar="NAME", nargs="*", help="as 'phichat status' shows it; default: all")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Ask, then remove; 1 if the person would rather not.
+
+    Raises:
+        ConfigError: nothing of that name is alive, or nobody can be asked.
+        BackendError: something could not be removed; what was left is tried first.
+    """
+    return asyncio.run(_down(args))
+
+
+async def _down(args: argparse.Namespace) -> int:
+    from phichat.cli.narration import narrated
+    from phichat.cli.options import open_project
+    from phichat.cli.terminal import confirmed, narrate, out
+
+    async with open_project(args) as project:
+        chosen = _chosen(await project.resources(), args.names)
+        if not chosen:
+            narrate("Nothing is alive.")
+            return 0
+        names = ", ".join(f"{each.kind} {each.name}" for each in chosen)
+        if not confirmed(f"Stop and delete {names}?", args.yes):
+            return 1
+        for resource in chosen:
+            with narrated() as narrator:
+                await project.remove(resource, narrator)
+            out(resource.name)
+    return 0
+
+
+def _chosen(alive: Sequence[Resource], names: Sequence[str]) -> list[Resource]:
+    from phichat.errors import ConfigError
+
+    known = [each.name for each in alive]
+    missing = [name for name in names if name not in known]
+    if missing:
+        hint = f"Alive: {', '.join(known)}." if known else "phichat status"
+        raise ConfigError(f"Nothing named {missing[0]!r} is alive.", hint)
+    return [each for each in alive if not names or each.name in names]

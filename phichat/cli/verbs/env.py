@@ -1,0 +1,51 @@
+"""`phichat env`: what other OpenAI clients need to reach the current deployment."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shlex
+
+from phichat.cli.parser import Parser
+
+
+def arguments(parser: Parser) -> None:
+    """Take the shell to write for."""
+    parser.add_argument(
+        "--shell", choices=("posix", "powershell"), default="posix", help="posix (default) or powershell"
+    )
+    parser.epilog = 'For example: eval "$(phichat env)"'
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print base URL and key as commands of a shell; a free deployment is made if there is none.
+
+    Raises:
+        PhichatError: nothing is deployed, or other clients cannot reach it.
+    """
+    from phichat.cli.terminal import out
+    from phichat.config.secret import remember
+
+    base_url, key = asyncio.run(_access(args))
+    remember(key)
+    out(_as_commands({"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key}, args.shell))
+    return 0
+
+
+async def _access(args: argparse.Namespace) -> tuple[str, str]:
+    from phichat.cli.narration import narrated
+    from phichat.cli.options import open_project
+
+    async with open_project(args) as project:
+        with narrated() as narrator:
+            access = await project.access(await project.ready(narrator))
+        return access.base_url, access.key
+
+
+def _as_commands(values: dict[str, str], shell: str) -> str:
+    if shell == "powershell":
+        quoted = {name: value.replace("'", "''") for name, value in values.items()}
+        return "\n".join(f"$env:{name} = '{value}'" for name, value in quoted.items())
+    # Bare assignments can also be read by what is no shell; the last line hands them to child processes.
+    lines = [f"{name}={shlex.quote(value)}" for name, value in values.items()]
+    return "\n".join([*lines, f"export {' '.join(values)}"])

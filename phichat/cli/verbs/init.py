@@ -1,0 +1,50 @@
+"""`phichat init`: a folder becomes a project."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from phichat.cli.parser import Parser
+
+
+def arguments(parser: Parser) -> None:
+    """Take the folder; `--backend` and `--set` are written into the new file."""
+    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="made if it is not there")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write `phichat.toml` and a `.gitignore`; an existing project is left alone.
+
+    Raises:
+        ConfigError: it is a project already, the folder cannot be written, or a `--set` is wrong.
+    """
+    from phichat.cli.options import config_flags, folder
+    from phichat.cli.terminal import narrate, out
+    from phichat.config.template import new_project
+    from phichat.errors import ConfigError
+    from phichat.paths import PROJECT_FILE, write_atomic
+
+    place = folder(args) / Path(args.folder).expanduser()
+    file = place / PROJECT_FILE
+    if file.exists():
+        raise ConfigError(f"{place.resolve()} is a project already.", f"Edit {file.resolve()}")
+    text = new_project(config_flags(args))
+    try:
+        write_atomic(file, text)
+        _ignore(place / ".gitignore")
+    except OSError as error:
+        raise ConfigError(f"{error.filename or place} cannot be written: {error.strerror}.") from error
+    out(str(file.resolve()))
+    narrate("Next: phichat check")
+    return 0
+
+
+def _ignore(file: Path) -> None:
+    """Keep the project's state out of git, whatever else the file says."""
+    from phichat.paths import STATE_FOLDER, write_atomic
+
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    if f"{STATE_FOLDER}/" not in text.splitlines():
+        gap = "" if not text or text.endswith("\n") else "\n"
+        write_atomic(file, f"{text}{gap}{STATE_FOLDER}/\n")

@@ -1,0 +1,71 @@
+"""`phichat status`: what is alive, where, and what it costs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING
+
+from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.backends.base import DeploymentState, Resource
+
+
+def arguments(parser: Parser) -> None:
+    """Take `--json`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show deployments with their health, and all that is alive with its price.
+
+    Raises:
+        PhichatError: the backend could not be asked.
+    """
+    deployments, resources = asyncio.run(_look(args))
+    (_as_json if args.json else _as_text)(deployments, resources)
+    return 0
+
+
+async def _look(args: argparse.Namespace) -> tuple[list[DeploymentState], list[Resource]]:
+    from phichat.cli.options import open_project
+
+    async with open_project(args) as project:
+        alive = await project.resources() if project.backend.supports("resources") else []
+        return await project.deployments(), alive
+
+
+def _as_text(deployments: list[DeploymentState], resources: list[Resource]) -> None:
+    from phichat.cli.terminal import narrate, out, table
+
+    if deployments:
+        rows = [("DEPLOYMENT", "MODEL", "HEALTHY", "TRAFFIC", "")]
+        for state in deployments:
+            healthy = "yes" if state.healthy else "no"
+            rows.append((state.deployment.id, state.model, healthy, f"{state.traffic} %", state.detail))
+        out(table(rows))
+    if resources:
+        if deployments:
+            out("")
+        alive = [(each.name, each.kind, each.state, price(each)) for each in resources]
+        out(table([("ALIVE", "KIND", "STATE", "COST"), *alive]))
+    else:
+        narrate("Nothing is alive.")
+
+
+def _as_json(deployments: list[DeploymentState], resources: list[Resource]) -> None:
+    from phichat.cli.terminal import out_json
+
+    for state in deployments:
+        out_json("deployment", state.model_dump())
+    for resource in resources:
+        told = resource.model_dump()
+        out_json("resource", {"type": told.pop("kind"), **told})
+
+
+def price(resource: Resource) -> str:
+    """What a resource costs an hour, for people."""
+    if resource.usd_per_hour is None:
+        return "unknown"
+    return f"US${resource.usd_per_hour:.2f} an hour" if resource.usd_per_hour else "free"

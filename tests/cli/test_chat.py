@@ -1,0 +1,97 @@
+"""`phichat chat`: one answer for pipes, and a conversation for people."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from phichat.events import Piece, Reply, parse
+from tests.cli.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("project")
+
+
+def test_a_prompt_is_answered_on_standard_output(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Hello there")
+    assert (done.code, done.out) == (0, "Hello there\n")
+
+
+def test_standard_input_is_the_question(phichat: Run) -> None:
+    done = phichat("chat", stdin="Who founded Microsoft?\n")
+    assert (done.code, done.out) == (0, "Who founded Microsoft?\n")
+
+
+def test_standard_input_is_put_below_the_prompt(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Sum up:", stdin="a long text\n")
+    assert done.out == "Sum up:\n\na long text\n"
+
+
+def test_json_is_pieces_and_a_reply(phichat: Run) -> None:
+    done = phichat("chat", "-p", "One two three", "--json")
+    *pieces, reply = [parse(line) for line in done.out.splitlines()]
+    assert [piece.text for piece in pieces if isinstance(piece, Piece)] == ["One", " two", " three"]
+    assert isinstance(reply, Reply)
+    assert (reply.text, reply.completion_tokens) == ("One two three", 3)
+
+
+def test_the_system_prompt_comes_first(phichat: Run) -> None:
+    assert phichat("chat", "-p", "Hi", "--system", "Be brief.").out == "system: Hi\n"
+
+
+def test_no_question_is_wrong_usage(phichat: Run) -> None:
+    for done in (phichat("chat", stdin=" \n"), phichat("chat", "-p", "")):
+        assert (done.code, done.out) == (2, "")
+        assert done.err.startswith("phichat: There is no question.\n")
+
+
+def test_a_wrong_option_is_told_by_its_flag(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Hi", "--temperature", "warm")
+    assert done.code == 2
+    assert done.err.startswith("phichat: The flag --temperature must be a number, not 'warm'.\n")
+
+
+def test_an_unknown_model_is_wrong_usage(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Hi", "--model", "smolm2")
+    assert done.code == 2
+    assert "smolm2" in done.err
+    assert "smollm2" in done.err
+
+
+def test_an_unknown_backend_is_wrong_usage(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Hi", "--backend", "parot")
+    assert done.code == 2
+    assert done.err == "phichat: There is no backend 'parot'.\n  Did you mean 'parrot'?\n"
+
+
+def test_a_failure_of_the_backend_is_told_with_its_hint(phichat: Run) -> None:
+    done = phichat("chat", "-p", "vanish")
+    assert done.code == 1
+    assert done.err.endswith("phichat: The parrot has flown away.\n  phichat status\n")
+
+
+def test_a_bug_of_the_backend_is_told_as_its_own(phichat: Run) -> None:
+    done = phichat("chat", "-p", "crash")
+    assert done.code == 1
+    assert "'parrot' failed: RuntimeError: a feather fell" in done.err
+    assert "phichat-parrot 1.2" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_what_costs_money_is_not_deployed_unasked(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Hi", "--set", "backends.parrot.usd_per_hour=1")
+    assert done.code == 1
+    assert "phichat deploy" in done.err
+
+
+def test_input_that_is_not_text_is_wrong_usage(process: Run) -> None:
+    done = process("chat", stdin=b"caf\xe9")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "phichat: Standard input is not UTF-8 text.\n"
+
+
+def test_the_answer_is_utf8_whatever_the_locale(process: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    monkeypatch.setenv("LC_ALL", "C")
+    done = process("chat", "-p", "grüße 🦜", "--json")
+    assert json.loads(done.out.splitlines()[-1])["text"] == "grüße 🦜"

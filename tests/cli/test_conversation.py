@@ -1,0 +1,68 @@
+"""`phichat chat` in a terminal: a conversation that can be stopped, gone on with, and left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.pty_session import session
+
+
+def test_a_conversation_remembers(project: Path) -> None:
+    with session("chat", cwd=project) as terminal:
+        terminal.until("> ")
+        terminal.type("Hello\n")
+        terminal.until("Hello\r\nHello\r\n(1 tokens")
+        terminal.until("> ")
+        terminal.type("Again\n")
+        terminal.until("user: assistant: Again\r\n")
+        terminal.until("> ")
+        terminal.type("/bye\n")
+        assert terminal.ended() == 0
+
+
+def test_ctrl_c_stops_the_answer_and_keeps_it(project: Path) -> None:
+    with session("chat", cwd=project) as terminal:
+        terminal.until("> ")
+        terminal.type("forever\n")
+        terminal.until("forever!!!")
+        terminal.type("\x03")
+        terminal.until("(stopped)")
+        terminal.until("> ")
+        terminal.type("next\n")
+        terminal.until("user: assistant: next")
+        terminal.until("> ")
+        terminal.type("\x04")
+        assert terminal.ended() == 0
+
+
+def test_ctrl_c_at_the_prompt_leaves(project: Path) -> None:
+    with session("chat", cwd=project) as terminal:
+        terminal.until("> ")
+        terminal.type("\x03")
+        assert terminal.ended() == 130
+
+
+def test_a_failed_answer_does_not_end_the_conversation(project: Path) -> None:
+    with session("chat", cwd=project) as terminal:
+        terminal.until("> ")
+        terminal.type("vanish\n")
+        terminal.until("phichat: The parrot has flown away.")
+        terminal.until("> ")
+        terminal.type("back\n")
+        terminal.until("back\r\nback\r\n")
+
+
+def test_with_a_prompt_a_terminal_gets_one_answer(project: Path) -> None:
+    with session("chat", "-p", "Hello", cwd=project) as terminal:
+        terminal.until("Hello\r\n(1 tokens")
+        assert terminal.ended() == 0
+
+
+def test_the_download_is_offered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHICHAT_CACHE", str(tmp_path / "cache"))
+    with session("chat", "--model", "smollm2", cwd=project) as terminal:
+        terminal.until("smollm2 is not on this machine yet. Fetch it (93 MB)? [Y/n] ")
+        terminal.type("n\n")
+        assert terminal.ended() == 1

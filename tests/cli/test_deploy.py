@@ -1,0 +1,117 @@
+"""`phichat deploy`, `env`, `status` and `down`: what is alive, what it costs, and who may spend or delete."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+pytestmark = pytest.mark.usefixtures("project")
+
+PAID = ("--set", "backends.parrot.usd_per_hour=2.5")
+
+
+def test_what_is_free_is_deployed_at_once(phichat: Run, project: Path) -> None:
+    done = phichat("deploy")
+    assert (done.code, done.out) == (0, "polly\n")
+    assert phichat("deploy", "smollm2", "--name", "second").out == "second\n"
+    rows = [line.split() for line in phichat("status").out.splitlines()]
+    assert rows[1] == ["polly", str(project / "model"), "yes", "100", "%"]
+    assert rows[2] == ["second", "smollm2", "yes", "100", "%"]
+    assert rows[-2:] == [["polly", "parrot", "awake", "free"], ["second", "parrot", "awake", "free"]]
+
+
+def test_what_costs_money_is_asked_about(phichat: Run) -> None:
+    done = phichat("deploy", *PAID)
+    assert done.code == 2
+    assert "costs US$2.50 an hour while it is alive (the pet shop)" in done.err
+    assert "--yes" in done.err
+    assert phichat("deploy", *PAID, typed="\n").code == 1
+    assert phichat("deploy", *PAID, typed="").code == 1, "the end of input is a no"
+    assert phichat("status").out == ""
+    assert phichat("deploy", *PAID, typed="yes\n").code == 0
+    assert phichat("deploy", *PAID, "--yes").code == 0
+    assert phichat("status", *PAID).out.splitlines()[-1].endswith("awake  US$2.50 an hour")
+
+
+def test_a_dry_run_shows_the_steps_and_the_price(phichat: Run) -> None:
+    done = phichat("deploy", "--dry-run", *PAID)
+    assert done.code == 0
+    assert done.out == "reused    cage\nplanned   parrot  grey\n"
+    assert done.err == "Cost: US$2.50 an hour while it is alive (the pet shop).\n"
+    assert phichat("deploy", "--dry-run").err == "Cost: nothing.\n"
+    assert phichat("status").out == ""
+
+
+def test_an_unknown_model_is_wrong_usage(phichat: Run) -> None:
+    assert phichat("deploy", "smolm2").code == 2
+
+
+def test_status_as_json(phichat: Run, project: Path) -> None:
+    phichat("deploy")
+    lines = [json.loads(line) for line in phichat("status", "--json").out.splitlines()]
+    assert [line["kind"] for line in lines] == ["deployment", "resource"]
+    assert (lines[0]["deployment"]["id"], lines[0]["model"]) == ("polly", str(project / "model"))
+    assert (lines[1]["type"], lines[1]["name"], lines[1]["usd_per_hour"]) == ("parrot", "polly", 0)
+
+
+def test_nothing_alive_is_no_error(phichat: Run) -> None:
+    for done in (phichat("status"), phichat("down", "--yes")):
+        assert (done.code, done.out, done.err) == (0, "", "Nothing is alive.\n")
+
+
+def test_down_asks_first(phichat: Run) -> None:
+    phichat("deploy")
+    done = phichat("down")
+    assert done.code == 2
+    assert "Stop and delete parrot polly?" in done.err
+    assert phichat("down", typed="n\n").code == 1
+    assert "polly" in phichat("status").out
+    done = phichat("down", typed="y\n")
+    assert (done.code, done.out) == (0, "polly\n")
+    assert phichat("status").out == ""
+
+
+def test_down_takes_only_what_was_named(phichat: Run) -> None:
+    phichat("deploy")
+    phichat("deploy", "--name", "second")
+    done = phichat("down", "third", "--yes")
+    assert done.code == 2
+    assert done.err == "phichat: Nothing named 'third' is alive.\n  Alive: polly, second.\n"
+    assert phichat("down", "polly", "--yes").out == "polly\n"
+    assert phichat("status").out.splitlines()[-1].startswith("second")
+
+
+def test_env_serves_the_shell_and_its_children(phichat: Run, tmp_path: Path) -> None:
+    done = phichat("env")
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "OPENAI_BASE_URL=http://127.0.0.1:9/v1"
+    show = f"{sys.executable} -c 'import os; print(os.environ[\"OPENAI_API_KEY\"])'"
+    shown = subprocess.run(
+        ["/bin/sh", "-c", f'eval "$({sys.executable} -m phichat env)" && {show}'],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=dict(os.environ),
+    )
+    assert shown.stdout == "polly wants '$x'\n"
+
+
+def test_env_for_powershell(phichat: Run) -> None:
+    done = phichat("env", "--shell", "powershell")
+    assert (
+        done.out
+        == "$env:OPENAI_BASE_URL = 'http://127.0.0.1:9/v1'\n$env:OPENAI_API_KEY = 'polly wants ''$x'''\n"
+    )
+
+
+def test_env_of_what_is_not_deployed_prints_nothing(phichat: Run) -> None:
+    done = phichat("env", *PAID)
+    assert (done.code, done.out) == (1, "")
+    assert "phichat deploy" in done.err
