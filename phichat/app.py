@@ -1,0 +1,200 @@
+"""The Textual application: themes, keys and the screens, over one project that opens in the background."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+from textual.theme import Theme
+from textual.worker import Worker
+
+from phichat.paths import user_folders, write_atomic
+from phichat.screens import themes
+from phichat.screens.chat import ChatScreen
+from phichat.screens.keys import EDITING, actions
+from phichat.screens.session import Session
+
+if TYPE_CHECKING:
+    from phichat.workflow import Project
+
+WIDTHS = [(0, "-narrow"), (100, "-wide")]
+"""From so many columns on a screen has this class, for the styles."""
+
+
+def run(open_project: Callable[[], Project]) -> int:
+    """Open the application; the project is opened after the first frame. Returns the exit code."""
+    app = PhichatApp(open_project)
+    app.run()
+    return app.return_code or 0
+
+
+class PhichatApp(App[None], inherit_bindings=False):
+    """From nothing to chatting with a model of one's own."""
+
+    TITLE = "phichat"
+    CSS_PATH = "app.tcss"
+    HORIZONTAL_BREAKPOINTS = WIDTHS
+    PAUSE_GC_ON_SCROLL = True
+    BINDING_GROUP_TITLE = "Everywhere"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # The panels show these with their keys; the footer has no room for them twice.
+        Binding(
+            "ctrl+g",
+            "download",
+            "Download",
+            tooltip="Download the model's weights.",
+            id="model.download",
+            show=False,
+        ),
+        Binding(
+            "ctrl+g,escape", "cancel", "Cancel", tooltip="Stop the download.", id="model.cancel", show=False
+        ),
+        Binding(
+            "escape",
+            "decline",
+            "Not now",
+            tooltip="Do without the model for now.",
+            id="model.decline",
+            show=False,
+        ),
+        Binding(
+            "ctrl+r", "retry", "Try again", tooltip="Start the model again.", id="model.retry", show=False
+        ),
+        Binding("f1", "help", "Help", tooltip="Help, and every key.", id="app.help"),
+        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; the model runs on.", id="app.quit", priority=True),
+        Binding(
+            "ctrl+p",
+            "command_palette",
+            "Commands",
+            tooltip="Find whatever can be done now.",
+            id="app.palette",
+            show=False,
+            priority=True,
+        ),
+        Binding("ctrl+c", "help_quit", "How to quit", id="app.interrupt", show=False, system=True),
+    ]
+
+    class ReadinessChanged(Message):
+        """The model is nearer, or farther, than before."""
+
+    def __init__(self, open_project: Callable[[], Project]) -> None:
+        super().__init__()
+        for theme in themes.THEMES.values():
+            self.register_theme(theme)
+        self.theme = _remembered_theme()
+        for name in self.available_themes.keys() - themes.THEMES.keys():
+            self.unregister_theme(name)
+        self.session = Session(open_project)
+        self._model: Worker[None] | None = None
+        self._configured = False
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen that the application opens on."""
+        return ChatScreen(self.session)
+
+    def on_mount(self) -> None:
+        self.theme_changed_signal.subscribe(self, _remember_theme)
+        self.session.listen(self._tell)
+        # Whatever is not needed to draw the first frame and to take keys comes after it.
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self._start_model()
+        self.run_worker(
+            partial(import_module, "phichat.screens.messages"),
+            group="imports",
+            thread=True,
+            exit_on_error=False,
+        )
+
+    def _tell(self) -> None:
+        self.post_message(self.ReadinessChanged())
+
+    def on_phichat_app_readiness_changed(self) -> None:
+        if self.session.project and not self._configured:
+            self._configured = True
+            self._configure(self.session.project)
+        self.refresh_bindings()
+
+    async def on_unmount(self) -> None:
+        # A backend that cannot let go must not keep the terminal.
+        with contextlib.suppress(Exception):
+            await self.session.aclose()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Every action that is possible now, then themes and a picture of the screen."""
+        for action in actions(screen).values():
+            if not action.id.startswith(EDITING) and action.id != "app.palette":
+                yield SystemCommand(action.binding.description, action.binding.tooltip, action.run)
+        yield SystemCommand("Theme", "Choose the colours.", self.action_change_theme)
+        yield SystemCommand("Screenshot", "Save a picture of the screen as SVG.", self.deliver_screenshot)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done now."""
+        readiness = self.session.readiness
+        possible = {
+            "download": readiness.phase in ("offered", "declined"),
+            "cancel": readiness.phase == "preparing" and bool(readiness.total),
+            "decline": readiness.phase == "offered",
+            "retry": readiness.phase == "failed",
+        }
+        return possible.get(action, super().check_action(action, parameters))
+
+    def action_download(self) -> None:
+        """Download the model's weights and start it."""
+        self._start_model(download=True)
+
+    def action_cancel(self) -> None:
+        """Stop the download."""
+        if self._model:
+            self._model.cancel()
+
+    def action_decline(self) -> None:
+        """Do without the model for now."""
+        self.session.decline()
+
+    def action_retry(self) -> None:
+        """Open the project again, if that failed, and start the model."""
+        self._start_model()
+
+    def action_help(self) -> None:
+        """Show help for what has the focus."""
+        from phichat.screens.help import HelpScreen
+
+        self.push_screen(HelpScreen(self.screen))
+
+    def _start_model(self, *, download: bool = False) -> None:
+        start = self.session.start(download=download)
+        self._model = self.run_worker(start, group="model", exclusive=True, exit_on_error=False)
+
+    def _configure(self, project: Project) -> None:
+        """Take theme and keys from the config."""
+        self.set_keymap(project.config.keys)
+        theme = project.config.theme
+        if theme and theme not in self.available_themes:
+            names = ", ".join(self.available_themes)
+            self.notify(f"There is no theme {theme!r}. Themes: {names}.", title="theme", severity="warning")
+        elif theme:
+            self.theme = theme
+
+
+def _remembered_theme() -> str:
+    """The theme of the last time: the config is read too late for the first frame."""
+    with contextlib.suppress(OSError, ValueError):
+        name = (user_folders().data / "theme").read_text(encoding="utf-8")
+        return name if name in themes.THEMES else themes.DEFAULT
+    return themes.DEFAULT
+
+
+def _remember_theme(theme: Theme) -> None:
+    if theme.name == _remembered_theme():
+        return
+    with contextlib.suppress(OSError):
+        write_atomic(user_folders().data / "theme", theme.name)

@@ -1,0 +1,1 @@
+"""The screens of the application, one file each, and the widgets that they share."""

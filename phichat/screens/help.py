@@ -1,0 +1,76 @@
+"""Help for what has the focus, and every key that does something there."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
+from textual.widgets import Markdown, Static
+
+from phichat.screens.keys import EDITING, Action, actions
+
+
+class HelpScreen(ModalScreen[None]):
+    """A page over the screen that it explains."""
+
+    BINDING_GROUP_TITLE = "Help"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f1,q", "dismiss", "Close", tooltip="Back to the screen.", id="help.close"),
+    ]
+
+    def __init__(self, explained: Screen[Any]) -> None:
+        super().__init__()
+        self._text = _help_of(explained)
+        self._groups = _groups(explained)
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="help"):
+            yield Markdown(self._text)
+            for title, group in self._groups.items():
+                yield Static(title, classes="title")
+                yield Static(_table(group))
+
+    def on_mount(self) -> None:
+        page = self.query_one("#help")
+        page.border_title = "Help"
+        page.border_subtitle = "Esc closes"
+
+
+def _help_of(screen: Screen[Any]) -> str:
+    """The help of the focused widget, then of what it lies in."""
+    node: Widget = screen.focused or screen
+    return "\n\n".join(
+        dedent(each.HELP) for each in node.ancestors_with_self if isinstance(each, Widget) and each.HELP
+    )
+
+
+def _groups(screen: Screen[Any]) -> dict[str, list[Action]]:
+    """The keys by what they belong to, what is nearest to the focus first and plain editing last."""
+    groups: dict[str, list[Action]] = {}
+    editing: list[Action] = []
+    for action in actions(screen).values():
+        title = action.node.BINDING_GROUP_TITLE or ""
+        group = editing if action.id.startswith(EDITING) else groups.setdefault(title, [])
+        group.append(action)
+    return groups | ({"Editing": editing} if editing else {})
+
+
+def _table(actions: list[Action]) -> Content:
+    keys = [" ".join(action.keys) for action in actions]
+    width = max(map(len, keys))
+    named = max(len(action.binding.description) for action in actions)
+    lines = [
+        Content.assemble(
+            (f"{key:>{width}}", "bold $text-primary"),
+            f"  {action.binding.description:<{named}}  ",
+            (action.binding.tooltip, "$text-muted"),
+        )
+        for key, action in zip(keys, actions, strict=True)
+    ]
+    return Content("\n").join(lines)

@@ -1,0 +1,125 @@
+"""Where a person types: Enter sends, Ctrl+J makes a new line, the arrow keys bring back what was sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from phichat.screens.keys import EDITING
+
+OWN_KEYS = ("up", "down", "pageup", "pagedown")
+"""Keys of Textual's text field that mean something else here."""
+
+
+def _editing_keys() -> list[Binding]:
+    """Textual's own editing keys, each with an id, so that they can be rebound."""
+    bindings = Binding.make_bindings(TextArea.BINDINGS)
+    return [replace(each, id=EDITING + each.action) for each in bindings if each.key not in OWN_KEYS]
+
+
+class Prompt(TextArea, inherit_bindings=False):
+    """A text field that grows with its text."""
+
+    HELP = """
+## Prompt
+
+What you write to the model. It is kept while the model loads; a question that is sent meanwhile
+waits its turn. Paste as many lines as you like.
+"""
+    BINDING_GROUP_TITLE = "Prompt"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "send", "Send", tooltip="Send the question to the model.", id="prompt.send"),
+        Binding(
+            "ctrl+j,shift+enter", "newline", "New line", tooltip="Begin a new line.", id="prompt.newline"
+        ),
+        Binding(
+            "up",
+            "older",
+            "Earlier question",
+            tooltip="Bring back what was sent before.",
+            id="prompt.older",
+            show=False,
+        ),
+        Binding(
+            "down",
+            "newer",
+            "Later question",
+            tooltip="Bring back what was sent after.",
+            id="prompt.newer",
+            show=False,
+        ),
+        *_editing_keys(),
+    ]
+
+    @dataclass
+    class Sent(Message):
+        """The person sent this text. The prompt still holds it: whoever takes it clears it."""
+
+        text: str
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__(placeholder=placeholder, highlight_cursor_line=False)
+        # A steady cursor: blinking would wake the processor twice a second for nothing.
+        self.cursor_blink = False
+        self._sent: list[str] = []
+        self._position = 0
+        self._draft = ""
+
+    def take(self) -> str:
+        """Empty the field; what was in it can be brought back with the arrow keys."""
+        text = self.text.strip("\n")
+        if not self._sent or self._sent[-1] != text:
+            self._sent.append(text)
+        self._position = len(self._sent)
+        self.text = ""
+        return text
+
+    def put(self, text: str) -> None:
+        """Fill the field and go to its end."""
+        self.text = text
+        self.move_cursor(self.document.end)
+
+    def action_send(self) -> None:
+        """Offer the text, if there is any."""
+        if self.text.strip():
+            self.post_message(self.Sent(self.text.strip("\n")))
+
+    def action_newline(self) -> None:
+        """Put a new line in the place of the cursor or of what is selected."""
+        self.replace("\n", *self.selection, maintain_selection_offset=False)
+        self.scroll_cursor_visible()
+
+    def action_older(self) -> None:
+        """Go up a line; from the first, bring back an earlier question."""
+        if self._row > 0:
+            self.action_cursor_up()
+        elif self._position > 0:
+            self._recall(self._position - 1)
+
+    def action_newer(self) -> None:
+        """Go down a line; from the last, bring back a later question, and finally the draft."""
+        if self._row < self.wrapped_document.height - 1:
+            self.action_cursor_down()
+        elif self._position < len(self._sent):
+            self._recall(self._position + 1)
+
+    async def _on_key(self, event: events.Key) -> None:
+        # TextArea would take Enter for text; here it is a binding like any other.
+        if event.key == "enter":
+            event.prevent_default()
+
+    @property
+    def _row(self) -> int:
+        """The row of the cursor as it is seen, wrapped lines counted."""
+        return self.wrapped_document.location_to_offset(self.cursor_location).y
+
+    def _recall(self, position: int) -> None:
+        if self._position == len(self._sent):
+            self._draft = self.text
+        self._position = position
+        self.put(self._sent[position] if position < len(self._sent) else self._draft)

@@ -1,0 +1,150 @@
+"""The project that every screen works on: opened in the background, and its model made ready once."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from phichat.errors import PhichatError, PluginError
+from phichat.screens.wording import amount
+
+if TYPE_CHECKING:
+    from phichat.backends.base import Deployment, Message
+    from phichat.events import Event, Piece, Reply
+    from phichat.workflow import Project
+
+Phase = Literal["opening", "offered", "declined", "preparing", "ready", "failed"]
+
+PROGRESS_INTERVAL_S = 0.1
+"""Progress comes once a chunk of a download; people see ten changes a second."""
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """How far the project's model is.
+
+    `offered`: its weights would have to be downloaded first, and nobody has agreed to that yet.
+    """
+
+    phase: Phase = "opening"
+    detail: str = ""
+    """What happens now, in a few words."""
+    done: float | None = None
+    total: float | None = None
+    """How much of it is done, where somebody counts."""
+    size: int | None = None
+    """Bytes to download, where a download is offered; None: nobody knows how many."""
+    problem: PhichatError | None = None
+
+
+def problem_of(error: Exception, backend: str = "") -> PhichatError:
+    """The error as a person can read it; a stray exception is a bug, and whose bug is said."""
+    if isinstance(error, PhichatError):
+        return error
+    culprit = f"the backend {backend!r}" if backend else "phichat"
+    return PluginError(
+        f"A bug in {culprit}: {type(error).__name__}: {error}",
+        "Nothing of yours is lost. Try again, and report the message above to its authors.",
+    )
+
+
+class Session:
+    """One project, opened after the first frame, and the deployment that answers its chats.
+
+    Listeners are called at every change, from any thread: let them post a message, and read
+    `readiness` when it arrives.
+    """
+
+    def __init__(self, open_project: Callable[[], Project]) -> None:
+        self._open_project = open_project
+        self._listeners: list[Callable[[], None]] = []
+        self._ready = asyncio.Event()
+        self._told = 0.0
+        self._deployment: Deployment | None = None
+        self.project: Project | None = None
+        self.readiness = Readiness()
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Be told of every change."""
+        self._listeners.append(listener)
+
+    async def start(self, *, download: bool = False) -> None:
+        """Open the project and make its model ready; weights that are missing are offered, or downloaded."""
+        try:
+            await self._start(download)
+        except asyncio.CancelledError:
+            self._say(replace(self.readiness, phase="declined", detail="", done=None, total=None))
+            raise
+        except Exception as error:
+            self._say(Readiness("failed", problem=problem_of(error, self.backend)))
+
+    async def deployment(self) -> Deployment:
+        """What answers the chats, as soon as there is one."""
+        while self._deployment is None:
+            await self._ready.wait()
+        return self._deployment
+
+    def chat(
+        self, messages: Sequence[Message], deployment: Deployment
+    ) -> AsyncGenerator[Piece | Reply, None]:
+        """The answer piece by piece, then the whole of it; only once there is a deployment."""
+        assert self.project is not None
+        return self.project.chat(messages, deployment=deployment)
+
+    def decline(self) -> None:
+        """Do without the download for now."""
+        self._say(replace(self.readiness, phase="declined"))
+
+    @property
+    def backend(self) -> str:
+        """The backend's name; empty until the project is open."""
+        return self.project.config.backend if self.project else ""
+
+    @property
+    def model(self) -> str:
+        """The model's name as it fits a line: of a hub id or a path only the end."""
+        name = self.project.base_model if self.project else ""
+        return re.split(r"[\\/]", name.rstrip("\\/"))[-1].partition("@")[0]
+
+    async def aclose(self) -> None:
+        """Let go of the project; what runs elsewhere runs on."""
+        if self.project:
+            await self.project.aclose()
+
+    async def _start(self, download: bool) -> None:
+        self._say(Readiness("opening") if self.project is None else Readiness("preparing"))
+        if self.project is None:
+            # In a thread: reading config and importing the backend take longer than a key press may wait.
+            self.project = await asyncio.to_thread(self._open_project)
+        size = await self.project.model_size()
+        if size != 0 and not download:
+            self._say(Readiness("offered", size=size))
+            return
+        self._say(Readiness("preparing", size=size))
+        self._deployment = await self.project.ready(self._report)
+        self._say(Readiness("ready"))
+        self._ready.set()
+
+    def _report(self, event: Event) -> None:
+        before = self.readiness
+        if event.kind == "progress":
+            detail = f"{event.what} {amount(event.done, event.total, event.unit)}"
+            now = replace(before, detail=detail, done=event.done, total=event.total)
+            self._say(now, often=True)
+        elif event.kind == "step" and event.state == "running":
+            self._say(replace(before, detail=f"preparing the {event.name}", done=None, total=None))
+        elif event.kind == "status" and event.detail:
+            self._say(replace(before, detail=event.detail, done=None, total=None))
+
+    def _say(self, readiness: Readiness, *, often: bool = False) -> None:
+        self.readiness = readiness
+        now = time.monotonic()
+        if often and now - self._told < PROGRESS_INTERVAL_S:
+            return
+        self._told = now
+        for listener in self._listeners:
+            listener()

@@ -1,0 +1,143 @@
+"""The conversation on the screen: its latest turns, and the earlier ones when they are asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from phichat.screens.conversation import Conversation, Turn
+from phichat.screens.keys import actions
+from phichat.screens.panels import Choice
+from phichat.screens.session import Session
+
+if TYPE_CHECKING:
+    from phichat.screens.messages import TurnView
+
+TAIL = 10
+"""Turns that are mounted: an answer is some twenty widgets, and each costs whenever focus or theme change."""
+SLACK = 5
+"""Turns that may gather beyond the tail before the oldest are taken away."""
+
+
+class Welcome(Vertical):
+    """An empty conversation: whom one talks to, and how to begin."""
+
+    KEYS = ("prompt.send", "prompt.newline", "app.help", "app.palette", "app.quit")
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static("Ask a question", id="welcome-title")
+            yield Static(id="welcome-model")
+            yield Static(id="welcome-keys")
+
+    def on_mount(self) -> None:
+        self.show()
+        # The keys are known when the screen has the focus somewhere, and may be rebound by the config.
+        self.screen.bindings_updated_signal.subscribe(self, lambda _: self._show_keys())
+
+    def show(self) -> None:
+        """Show the session as it is now."""
+        if self._session.project:
+            text = f"{self._session.model} answers, on the backend {self._session.backend}."
+            self.query_one("#welcome-model", Static).update(Content(text))
+
+    def _show_keys(self) -> None:
+        possible = actions(self.screen)
+        shown = [possible[name] for name in self.KEYS if name in possible]
+        width = max((len(action.keys[0]) for action in shown), default=0)
+        lines = [
+            Content.assemble(
+                (action.keys[0].rjust(width), "bold $text-primary"), f"  {action.binding.tooltip}"
+            )
+            for action in shown
+        ]
+        self.query_one("#welcome-keys", Static).update(Content("\n").join(lines))
+
+
+class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """A scrolled list of turns that follows its end while one is there."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+        self._conversation = Conversation()
+
+    def compose(self) -> ComposeResult:
+        yield Welcome(self._session)
+
+    def on_mount(self) -> None:
+        self.anchor()
+
+    @property
+    def hidden(self) -> int:
+        """How many of the conversation's turns are not mounted, all of them earlier than those that are."""
+        return len(self._conversation.turns) - len(self.query_children("TurnView"))
+
+    def show_session(self) -> None:
+        """Show the session as it is now, where the conversation is empty."""
+        for welcome in self.query_children(Welcome):
+            welcome.show()
+
+    async def show(self, conversation: Conversation) -> None:
+        """Show another conversation, from its end."""
+        from phichat.screens.messages import TurnView
+
+        self._conversation = conversation
+        tail = conversation.turns[-TAIL:]
+        async with self.batch():
+            await self.remove_children()
+            await self.mount_all([TurnView(turn) for turn in tail] or [Welcome(self._session)])
+        await self._offer_earlier()
+        self.anchor()
+
+    async def add(self, turn: Turn) -> None:
+        """Show a new turn and go there."""
+        # Imported with the first turn: Markdown would cost a fifth of the time to the first frame.
+        from phichat.screens.messages import TurnView
+
+        async with self.batch():
+            await self.query_children(Welcome).remove()
+            await self.mount(TurnView(turn))
+        self.anchor()
+        if len(self.query_children(TurnView)) > TAIL + SLACK:
+            for view in self.query_children(TurnView)[:-TAIL]:
+                await view.remove()
+            await self._offer_earlier()
+
+    async def drop(self, turn: Turn) -> None:
+        """Take a turn away."""
+        if view := self.view(turn):
+            await view.remove()
+        if not self._conversation.turns:
+            await self.mount(Welcome(self._session))
+
+    async def load_earlier(self) -> None:
+        """Show more of the earlier turns; what is being read stays where it is."""
+        from phichat.screens.messages import TurnView
+
+        end = self.hidden
+        turns = self._conversation.turns[max(0, end - TAIL) : end]
+        first = self.query_children(TurnView).first()
+        async with self.batch():
+            await self.mount_all([TurnView(turn) for turn in turns], before=first)
+            await self._offer_earlier()
+        self.call_after_refresh(self.scroll_to_widget, first, top=True, animate=False)
+
+    def view(self, turn: Turn) -> TurnView | None:
+        """What shows a turn; None if it is not mounted."""
+        from phichat.screens.messages import TurnView
+
+        return next((view for view in self.query_children(TurnView) if view.turn is turn), None)
+
+    async def _offer_earlier(self) -> None:
+        await self.query_children(Choice).remove()
+        if self.hidden:
+            await self.mount(Choice("chat.earlier"), before=0)

@@ -1,0 +1,155 @@
+"""A backend that says what a test tells it to, when the test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from phichat import models
+from phichat.backends.base import (
+    AnyBackend,
+    Backend,
+    ChatOptions,
+    Check,
+    Deployment,
+    DeploymentState,
+    DeploySpec,
+    Estimate,
+    EvalSpec,
+    Job,
+    Message,
+    Report,
+    Settings,
+    TrainSpec,
+    Usage,
+)
+from phichat.backends.registry import Registry
+from phichat.errors import NotFoundError
+from phichat.events import Event, Progress
+from phichat.models.cache import MARKER, Marker, model_folder
+from phichat.workflow import Project
+
+DOWNLOAD = 98_000_000
+
+
+class Script:
+    """What happens, in the order in which a test lets it happen.
+
+    Deploying waits for `loaded`, and reports what `report` is given meanwhile. An answer is what is put
+    into `answers`: texts, at last a `Usage` or an exception.
+    """
+
+    def __init__(self) -> None:
+        self.loaded = asyncio.Event()
+        self.answers: asyncio.Queue[str | Usage | Exception] = asyncio.Queue()
+        self.asked: list[list[Message]] = []
+        self.options: list[ChatOptions] = []
+        self.deploys = 0
+        self.cancelled_deploys = 0
+        self.closed_answers = 0
+        self.deploy_error: Exception | None = None
+        self.report: Report = lambda event: None
+
+    def say(self, *pieces: str, finish_reason: str = "stop") -> None:
+        """Give a whole answer."""
+        for piece in pieces:
+            self.answers.put_nowait(piece)
+        usage = Usage(prompt_tokens=12, completion_tokens=len(pieces), finish_reason=finish_reason)
+        self.answers.put_nowait(usage)
+
+    def progress(self, done: float, total: float = DOWNLOAD) -> None:
+        """Report how much of the weights is there."""
+        self.report(Progress(what="downloading", done=done, total=total, unit="B"))
+
+
+class ScriptedBackend(Backend[Settings]):
+    """Follows a script; whatever a script does not mention is empty."""
+
+    title: ClassVar[str] = "Script"
+    settings_type: ClassVar[type[Settings]] = Settings
+    script: ClassVar[Script]
+
+    async def check(self) -> list[Check]:
+        return []
+
+    async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
+        return Job(id=spec.name)
+
+    async def watch(self, job: Job) -> AsyncGenerator[Event, None]:
+        raise NotFoundError(f"There is no job {job.id!r}.")
+        yield
+
+    async def cancel(self, job: Job) -> None:
+        return
+
+    async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
+        script = self.script
+        script.deploys += 1
+        script.report = report
+        try:
+            await script.loaded.wait()
+        except asyncio.CancelledError:
+            script.cancelled_deploys += 1
+            raise
+        if script.deploy_error:
+            raise script.deploy_error
+        return Deployment(id=spec.name)
+
+    async def deployments(self) -> list[DeploymentState]:
+        return []
+
+    async def delete(self, deployment: Deployment) -> None:
+        return
+
+    async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
+        return Estimate(usd=(0, 0))
+
+    async def chat(
+        self, deployment: Deployment, messages: Sequence[Message], options: ChatOptions
+    ) -> AsyncGenerator[str | Usage, None]:
+        script = self.script
+        script.asked.append(list(messages))
+        script.options.append(options)
+        try:
+            while True:
+                part = await script.answers.get()
+                if isinstance(part, Exception):
+                    raise part
+                yield part
+                if isinstance(part, Usage):
+                    return
+        finally:
+            script.closed_answers += 1
+
+
+class OneBackend(Registry):
+    """Knows one backend, whatever name is asked for."""
+
+    def __init__(self, backend: type[AnyBackend]) -> None:
+        super().__init__(lambda: ())
+        self._backend = backend
+
+    def load(self, name: str) -> type[AnyBackend]:
+        return self._backend
+
+
+def opener(script: Script, folder: Path) -> Callable[[], Project]:
+    """Opens a project of that folder on a backend that follows the script."""
+    backend = type("Scripted", (ScriptedBackend,), {"script": script})
+
+    def open_project() -> Project:
+        return Project.open(folder, environ=os.environ, registry=OneBackend(backend))
+
+    return open_project
+
+
+def have_weights(cache: Path) -> None:
+    """Make the cache say that the default model is there."""
+    ref = models.resolve(models.DEFAULT)
+    marker = Marker(name=ref.name, key=ref.key, title=ref.title, origin="test", files=())
+    place = model_folder(ref.key, cache)
+    place.mkdir(parents=True)
+    (place / MARKER).write_text(marker.model_dump_json(), encoding="utf-8")
