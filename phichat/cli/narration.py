@@ -101,7 +101,7 @@ def _worded(event: BaseEvent) -> tuple[str, str]:
         failed = " failed" if event.state == "failed" else " …"
         return event.name, f"{event.name}{detail}{failed}"
     if isinstance(event, Status) and event.detail:
-        return event.state, f"{event.state}: {event.detail}"
+        return event.state, event.detail
     return "", ""
 
 

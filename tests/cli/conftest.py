@@ -103,7 +103,7 @@ def phichat(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 def process(folder: Path) -> Run:
     """Runs a command line in a process of its own."""
 
-    def run(*argv: str, stdin: str | bytes = "", timeout: float = 60) -> Done:
+    def run(*argv: str, stdin: str | bytes = "", timeout: float = 200) -> Done:
         done = subprocess.run(
             [sys.executable, "-m", "phichat", *argv],
             cwd=folder,

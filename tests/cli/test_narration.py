@@ -62,7 +62,7 @@ def test_elsewhere_lines_are_few() -> None:
         narrator(download(percent))
     narrator(Status(state="preparing", detail="loading"))
     lines = stream.getvalue().splitlines()
-    assert lines[-1] == "preparing: loading"
+    assert lines[-1] == "loading"
     assert len(lines) == 6
     narrator.close()
     assert stream.getvalue().splitlines() == lines

@@ -10,6 +10,7 @@ from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
     from phichat.backends.base import DeploySpec
+    from phichat.events import Step
     from phichat.workflow import Project
 
 
@@ -42,7 +43,7 @@ async def _deploy(args: argparse.Namespace) -> int:
         spec = project.deploy_spec(args.model, args.name)
         price = await _price(project, spec)
         if args.dry_run:
-            for step in await project.backend.plan(spec):
+            for step in await _steps(project, spec):
                 out(f"{step.state:8}  {step.name}  {step.detail}".rstrip())
             narrate(f"Cost: {price or 'nothing'}.")
             return 0
@@ -52,6 +53,15 @@ async def _deploy(args: argparse.Namespace) -> int:
             deployment = await project.deploy(args.model, narrator, args.name)
         out(deployment.id)
         return 0
+
+
+async def _steps(project: Project, spec: DeploySpec) -> list[Step]:
+    """What the backend would do; where it cannot say, that it would be done."""
+    from phichat.events import Step
+
+    if project.backend.supports("plan"):
+        return await project.backend.plan(spec)
+    return [Step(name=spec.name, state="planned", detail=f"{spec.model} on {project.backend.title}")]
 
 
 async def _price(project: Project, spec: DeploySpec) -> str:
