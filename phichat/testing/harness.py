@@ -108,12 +108,16 @@ class Harness(Calls):
     async def _clean_up(self) -> None:
         with suppress(Exception):
             async with self.opened() as backend:
-                for deployment in self.bench.deployments:
-                    with suppress(Exception):
-                        await backend.delete(deployment)
                 for job in self.bench.jobs:
                     with suppress(Exception):
                         await backend.cancel(job)
+                for deployment in self.bench.deployments:
+                    with suppress(Exception):
+                        await backend.delete(deployment)
+                # A deploy() that failed half-way may have left something that nobody was given.
+                for state in await backend.deployments():
+                    if self.bench.suffix in state.deployment.id:
+                        await backend.delete(state.deployment)
 
     @asynccontextmanager
     async def opened(self, workdir: Path | None = None) -> AsyncIterator[AnyBackend]:

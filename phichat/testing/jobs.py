@@ -6,6 +6,7 @@ import asyncio
 import time
 
 from phichat.backends.base import AnyBackend, Dataset, Job
+from phichat.errors import UnsupportedError
 from phichat.events import Event, Status, dump, parse
 from phichat.testing.data import lengthen, spoil
 from phichat.testing.harness import Harness, ignore
@@ -178,6 +179,9 @@ class JobTests(Harness):
         error = await self.refusal(backend.submit, spec, ignore)
         if error is not None:
             assert error.message, "submit() refused a bad dataset without a word: say what is wrong with it."
+            assert not isinstance(error, UnsupportedError), (
+                "submit() refuses all data: name this test in `skips` with the reason why you do not train."
+            )
             return
         last = _final(await self.collect(backend.watch, await self.submit(backend, spec)))
         assert last.state == "failed", (
