@@ -66,8 +66,10 @@ class LocalSettings(Settings):
         ge=0,
         description="Minutes without a question after which the model server stops; 0: never.",
     )
-    cache_gib: float = Field(
-        default=2, gt=0, description="Memory for what conversations have been read so far, in GiB."
+    cache_gib: float | None = Field(
+        default=None,
+        gt=0,
+        description="Memory for what the model has read of conversations, in GiB; default: a quarter of what is free.",
     )
 
 
@@ -218,12 +220,9 @@ class LocalBackend(Backend[LocalSettings]):
         settings = self.settings
         command = [sys.executable, str(bundled("trainer") / "serve.py"), "--model", str(record.path)]
         command += ["--name", record.title, "--host", HOST, "--port", "0", "--device", settings.device]
-        command += [
-            "--idle-stop",
-            str(settings.idle_stop * 60),
-            "--cache-bytes",
-            str(int(settings.cache_gib * GIB)),
-        ]
+        command += ["--idle-stop", str(settings.idle_stop * 60)]
+        if settings.cache_gib:
+            command += ["--cache-bytes", str(int(settings.cache_gib * GIB))]
         return [*command, "--threads", str(settings.threads)] if settings.threads else command
 
     async def _serve(self, record: _Record, report: Report) -> Literal["done", "reused"]:
