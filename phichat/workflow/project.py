@@ -22,6 +22,7 @@ from phichat.backends.base import (
     Deployment,
     DeploymentState,
     DeploySpec,
+    Job,
     Message,
     Report,
     Resource,
@@ -163,22 +164,23 @@ class Project:
             raise NotFoundError("Nothing is deployed yet.", "phichat deploy")
         return await self._deploy(spec, report)
 
-    async def deploy(self, model: str | None, report: Report, name: str | None = None) -> Deployment:
-        """Make a model answer chats; the base model if none is named. It is the current one from then on.
+    async def deploy(self, model: Job | str | None, report: Report, name: str | None = None) -> Deployment:
+        """Make a model answer chats: a job's, a named one, or the base model. It is the current one then.
 
         Raises:
             ConfigError: the model's name is not one.
         """
         return await self._deploy(self.deploy_spec(model, name), report)
 
-    def deploy_spec(self, model: str | None = None, name: str | None = None) -> DeploySpec:
+    def deploy_spec(self, model: Job | str | None = None, name: str | None = None) -> DeploySpec:
         """What `deploy` would make, as configured under `[deploy]`; to ask for its plan and its price.
 
         Raises:
             ConfigError: the model's name is not one.
         """
         model = model or self.base_model
-        models.resolve(model)
+        if isinstance(model, str):
+            models.resolve(model)
         deploy = self.config.deploy
         return DeploySpec(
             name=name or self._name(model),
@@ -318,11 +320,12 @@ class Project:
         ended = {"state": status.state, "detail": status.detail, "ended": status.at}
         self.ledger.write(self.ledger.run(name).model_copy(update=ended))
 
-    def _name(self, model: str) -> str:
+    def _name(self, model: Job | str) -> str:
         """The name of a model's deployment: the configured endpoint, or the model's own name made legal."""
         if self.config.deploy.endpoint:
             return self.config.deploy.endpoint
-        return re.sub(r"[^a-z0-9.-]+", "-", models.resolve(model).name.lower()).strip("-.")[:32]
+        label = model.id if isinstance(model, Job) else models.resolve(model).name
+        return re.sub(r"[^a-z0-9.-]+", "-", label.lower()).strip("-.")[:32]
 
     async def _free(self, spec: DeploySpec) -> bool:
         if not self.backend.supports("estimate"):
