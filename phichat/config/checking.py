@@ -64,7 +64,7 @@ def is_secret(field: FieldInfo | None) -> bool:
 
 def _leaks(entry: Entry, known: bool) -> bool:
     """Whether somebody wrote a secret where it can be read."""
-    if entry.origin.source == "environment" and entry.key[0] == "backends":
+    if entry.origin.source == "environment":
         return False
     named = not known and entry.key[0] != "keys" and suspect.names_secret(entry.key[-1])
     return (named and isinstance(entry.value, str)) or suspect.looks_like_key(entry.value)

@@ -42,7 +42,7 @@ class Loaded:
     origins: Mapping[str, Origin]
     """Of every key, defaults included; dotted."""
     entries: tuple[Entry, ...] = field(default=(), repr=False)
-    """What was written anywhere, without what something of higher precedence replaced."""
+    """What was written anywhere, what wins last."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where a backend's secrets are looked for first."""
 
@@ -52,7 +52,7 @@ class Loaded:
         for key, _ in keys_of(Config):
             if key[0] not in ("backends", "keys"):
                 yield Setting(".".join(key), _at(tree, key), self.origins[".".join(key)])
-        for entry in self.entries:
+        for entry in {entry.key: entry for entry in self.entries}.values():
             if entry.key[0] in ("backends", "keys"):
                 hidden = entry.key[0] == "backends" and suspect.names_secret(entry.key[-1])
                 yield Setting(entry.dotted, secret.MASK if hidden else entry.value, entry.origin)
@@ -73,10 +73,9 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], cwd: Path, folder
     entries += [*from_environment(environ), *from_flags(flags)]
     entries = _named_alike([_anchored(entry, cwd) for entry in entries])
     config = build(Config, entries)
-    winners = {entry.key: entry for entry in entries}
     origins = {".".join(key): Origin("default", key=key) for key, _ in keys_of(Config)}
-    origins |= {entry.dotted: entry.origin for entry in winners.values()}
-    return Loaded(config, project, user_file, origins, tuple(winners.values()), environ)
+    origins |= {entry.dotted: entry.origin for entry in entries}
+    return Loaded(config, project, user_file, origins, tuple(entries), environ)
 
 
 def backend_settings(loaded: Loaded, name: str, settings_type: type[S]) -> S:
@@ -86,14 +85,15 @@ def backend_settings(loaded: Loaded, name: str, settings_type: type[S]) -> S:
         ConfigError: a key is unknown or missing, or a value is wrong, a placeholder or a secret in a file.
     """
     prefix = ("backends", name)
-    entries = {entry.key: entry for entry in loaded.entries if entry.key[:2] == prefix}
+    entries = [entry for entry in loaded.entries if entry.key[:2] == prefix]
     for dotted in secret.secrets_of(settings_type, name):
-        key = tuple(dotted.split("."))
-        if key in entries:
-            secret.remember(str(entries[key].value))
-        elif found := secret.find(dotted, loaded.environ):
-            entries[key] = Entry(key, found, Origin("environment", "keyring", key))
-    return build(settings_type, list(entries.values()), prefix)
+        written = [entry for entry in entries if entry.dotted == dotted]
+        for entry in written:
+            secret.remember(str(entry.value))
+        if not written and (found := secret.find(dotted, loaded.environ)):
+            key = tuple(dotted.split("."))
+            entries.append(Entry(key, found, Origin("environment", "keyring", key)))
+    return build(settings_type, entries, prefix)
 
 
 def _anchored(entry: Entry, cwd: Path) -> Entry:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 
 from pydantic import BaseModel, SecretStr
 
@@ -37,6 +38,13 @@ def find(name: str, environ: Mapping[str, str] = os.environ) -> SecretStr | None
     """
     value = next((environ[each] for each in variables(name) if environ.get(each)), None) or _kept(name)
     return SecretStr(remember(value)) if value else None
+
+
+def offer_hf_token(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Put the access token where the hub's own library looks for it; without one, most models need none."""
+    with contextlib.suppress(ConfigError):
+        if found := find(HF_TOKEN, environ):
+            environ["HF_TOKEN"] = found.get_secret_value()
 
 
 def variables(name: str) -> list[str]:

@@ -8,7 +8,6 @@ import io
 import pytest
 
 from phichat.cli.narration import Narrator
-from phichat.cli.terminal import size, table
 from phichat.events import Artifact, Progress, Status, Step
 
 
@@ -93,15 +92,3 @@ def test_what_people_need_not_see_is_not_told() -> None:
     narrator(Step(name="model", state="failed"))
     narrator(Progress(what="rows", done=7))
     assert stream.getvalue() == "model failed\nrows: 7\n"
-
-
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (92.9e6, "93 MB"), (7.64e9, "7.6 GB")],
-)
-def test_sizes_for_people(count: float, text: str) -> None:
-    assert size(count) == text
-
-
-def test_columns_are_aligned() -> None:
-    assert table([("a", "bb", "c"), ("aaa", "b", "")]) == "a    bb  c\naaa  b"

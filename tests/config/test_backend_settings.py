@@ -61,6 +61,12 @@ def test_a_secret_field_is_refused_in_a_file_whatever_its_name(place: Place) -> 
     assert "sesame42" not in error.message + error.hint
 
 
+def test_a_secret_in_a_file_is_refused_although_something_else_wins(place: Place) -> None:
+    environ = {"PHICHAT_BACKENDS__CLOUD__PASS_PHRASE": "sesame43"}
+    error = refusal(place, "[backends.cloud]\nregion = 'x'\npass_phrase = 'sesame42'", environ=environ)
+    assert str(place.file) in error.message
+
+
 def test_a_secret_comes_from_the_environment_else_from_the_keyring(place: Place, safe: MemoryKeyring) -> None:
     text = "[backends.cloud]\nregion = 'x'"
     assert backend_settings(place.load(text), "cloud", CloudSettings).pass_phrase is None

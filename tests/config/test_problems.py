@@ -163,6 +163,12 @@ def test_a_secret_in_a_file_is_refused_with_the_command_that_keeps_it(refused: R
     assert "a command line is no place" in error.message
 
 
+def test_an_unknown_variable_does_not_show_its_value(refused: Refused) -> None:
+    error = refused(environ={"PHICHAT_API_KEY": "sesame42"})
+    assert error.message == "The environment variable PHICHAT_API_KEY is not a key that phichat knows."
+    assert "sesame42" not in error.hint
+
+
 def test_the_names_that_secrets_have() -> None:
     for name in ("api_key", "apikey", "api-key", "key", "token", "hf_token", "client_secret", "password"):
         assert names_secret(name)

@@ -59,3 +59,17 @@ def test_what_was_revealed_is_masked(safe: MemoryKeyring) -> None:
     assert redact("the key abc-123-long is wrong") == "the key [secret] is wrong"
     secret.remember("ab")
     assert redact("about") == "about", "short values would shred every text"
+
+
+def test_the_hub_gets_the_token_that_is_kept(safe: MemoryKeyring) -> None:
+    environ: dict[str, str] = {}
+    secret.offer_hf_token(environ)
+    assert environ == {}
+    secret.store("hf_token", "kept-token")
+    secret.offer_hf_token(environ)
+    assert environ == {"HF_TOKEN": "kept-token"}
+    environ = {"HF_TOKEN": "theirs"}
+    secret.offer_hf_token(environ)
+    assert environ == {"HF_TOKEN": "theirs"}
+    keyring.set_keyring(LockedKeyring())
+    secret.offer_hf_token({})

@@ -61,8 +61,11 @@ def _pull(args: argparse.Namespace) -> int:
     from phichat import models
     from phichat.cli.narration import narrated
     from phichat.cli.terminal import out
+    from phichat.config.secret import offer_hf_token
 
     ref = models.resolve(args.name)
+    if ref.repo and models.cached(ref, _cache()) is None:
+        offer_hf_token()
     with narrated() as narrator:
         path = asyncio.run(models.pull(ref, _cache(), narrator))
     out(str(path))
