@@ -32,6 +32,10 @@ class DataError(PhichatError):
     """A dataset is missing or wrong: mend the named rows."""
 
 
+class HistoryError(PhichatError):
+    """The conversations cannot be read or kept: mend the named file, or make room for it."""
+
+
 class PluginError(PhichatError):
     """A backend plugin is broken: update or remove the named package."""
 
@@ -49,7 +53,7 @@ class QuotaError(BackendError):
 
 
 class NotFoundError(BackendError):
-    """The named job, deployment or model is not there: check the name."""
+    """The named job, deployment, model or conversation is not there: check the name."""
 
 
 class UnavailableError(BackendError):

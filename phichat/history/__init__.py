@@ -1,0 +1,9 @@
+"""Conversations, kept: a tree of messages each, in a store that several programs can use at once."""
+
+from __future__ import annotations
+
+from phichat.history.base import HistoryStore
+from phichat.history.tree import Transcript
+from phichat.history.values import Conversation, Hit, Merged, Page, Snippet, StoredMessage
+
+__all__ = ["Conversation", "HistoryStore", "Hit", "Merged", "Page", "Snippet", "StoredMessage", "Transcript"]
