@@ -43,9 +43,8 @@ CHECK_SECONDS = 60.0
 
 
 class _Current(Value):
-    """The deployment that was made last, and what for."""
+    """The deployment that was made last on a backend, and what for."""
 
-    backend: str
     base_model: str
     spec: DeploySpec
     deployment: Deployment
@@ -334,20 +333,22 @@ class Project:
 
     async def _deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         deployment = await self._guard.call(self.backend.deploy(spec, report))
-        current = _Current(
-            backend=self.config.backend, base_model=self.base_model, spec=spec, deployment=deployment
-        )
-        await asyncio.to_thread(write_atomic, self.state / "current.json", current.model_dump_json())
+        current = _Current(base_model=self.base_model, spec=spec, deployment=deployment)
+        await asyncio.to_thread(write_atomic, self._current_file, current.model_dump_json())
         return deployment
 
+    @property
+    def _current_file(self) -> Path:
+        # One for each backend: who switches to another one and back finds what was there.
+        return self.state / "current" / f"{self.config.backend}.json"
+
     def _current(self) -> _Current | None:
-        """The deployment made last, if the config still asks for the same model in the same place."""
+        """The deployment made last on this backend, if the config still asks for the same model."""
         try:
-            current = _Current.model_validate_json((self.state / "current.json").read_text(encoding="utf-8"))
+            current = _Current.model_validate_json(self._current_file.read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):
             return None
-        same = (current.backend, current.base_model) == (self.config.backend, self.base_model)
-        return current if same else None
+        return current if current.base_model == self.base_model else None
 
 
 def _failed(error: PhichatError) -> Check:
