@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from phichat.errors import UnsupportedError
 from phichat.events import Event, Step
@@ -65,7 +65,7 @@ class TrainSpec(Value):
     dataset: Dataset
     base_model: str
     """Alias of the catalogue, hub id, or folder."""
-    hyperparameters: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    hyperparameters: dict[str, JsonValue] = Field(default_factory=dict)
     """The trainer's own fields; what is not named has the trainer's default."""
     resume_from: str | None = None
     """The id of the job whose last complete checkpoint to go on from."""

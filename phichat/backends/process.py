@@ -45,6 +45,16 @@ class ProcessJobs:
             return []
         return sorted(path.parent.name for path in self.directory.glob("*/job.json"))
 
+    def place(self, name: str) -> Path:
+        """The folder of a job, whether it exists or not.
+
+        Raises:
+            BackendError: no job can have that name.
+        """
+        if not _NAME.fullmatch(name):
+            raise BackendError(f"{name!r} is no name for a job.", "Use letters, digits, '-', '_' and '.'.")
+        return self.directory / name
+
     def start(
         self,
         name: str,
@@ -61,9 +71,7 @@ class ProcessJobs:
         Raises:
             BackendError: the job's process could not be started.
         """
-        if not _NAME.fullmatch(name):
-            raise BackendError(f"{name!r} is no name for a job.", "Use letters, digits, '-', '_' and '.'.")
-        folder = self.directory / name
+        folder = self.place(name)
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / "start.lock"):
             if (folder / "job.json").exists() and self.status(name).state in ("running", "succeeded"):

@@ -213,6 +213,6 @@ async def test_check_tells_how_to_get_what_is_missing(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert all(check.ok for check in await backend.check())
-    monkeypatch.setattr("phichat.backends.local.NEEDED", ("no_such_package",))
+    monkeypatch.setattr("phichat.backends.local.checks.NEEDED", ("no_such_package",))
     (packages,) = [check for check in await backend.check() if not check.ok]
     assert packages.fix == "pip install 'phichat[local]'"

@@ -1,0 +1,146 @@
+"""The jobs of this machine: the trainer as a detached process, and the models that it leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from phichat import models
+from phichat.backends.base import Dataset, EvalSpec, Job, Report, Resource, TrainSpec
+from phichat.backends.local.settings import LocalSettings
+from phichat.backends.process import ProcessJobs
+from phichat.errors import BackendError, ConfigError, NotFoundError
+from phichat.events import Step
+from phichat.paths import bundled, write_atomic
+
+
+class Training:
+    """Jobs by name. What a job makes is in `output` in its folder, and stays there."""
+
+    def __init__(self, settings: LocalSettings, workdir: Path, cache: Path) -> None:
+        self.jobs = ProcessJobs(workdir / "jobs")
+        self._settings = settings
+        self._cache = cache
+        self._ledger = f"sqlite:///{workdir / 'mlflow.db'}"
+
+    async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
+        """Start the job, or find it; one that failed goes on from its last complete checkpoint.
+
+        Raises:
+            NotFoundError: the model or a file of the dataset is not there.
+        """
+        if not self._done_or_running(spec.name):
+            _look_at(spec.dataset)
+            command = await (
+                self._train(spec, report) if isinstance(spec, TrainSpec) else self._evaluate(spec)
+            )
+            report(Step(name="job", state="running", detail=spec.name))
+            await asyncio.to_thread(self.jobs.start, spec.name, command)
+            report(Step(name="job", state="done", detail=spec.name))
+        else:
+            report(Step(name="job", state="reused", detail=spec.name))
+        return Job(id=spec.name, url=self._output(spec.name).as_uri())
+
+    def model(self, name: str) -> Path:
+        """The folder of the model that a job has made.
+
+        Raises:
+            NotFoundError: there is no such job, or it has not finished.
+        """
+        self.jobs.command(name)
+        folder = self._output(name) / "model"
+        if not folder.is_dir():
+            raise NotFoundError(f"The job {name!r} has made no model yet.", f"phichat watch {name}")
+        return folder
+
+    async def fetch(self, name: str, directory: Path, report: Report) -> Path:
+        """Copy the model that a job has made; what stands there is replaced when the copy is whole."""
+        model = self.model(name)
+        report(Step(name="fetch", state="running", detail=str(directory)))
+        partial = directory.with_name(f".{directory.name}.partial")
+        try:
+            await asyncio.to_thread(shutil.copytree, model, partial, dirs_exist_ok=True)
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+            partial.rename(directory)
+        except OSError as error:
+            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
+            raise BackendError(f"The model cannot be copied to {directory}: {error.strerror}.") from error
+        report(Step(name="fetch", state="done", detail=str(directory)))
+        return directory
+
+    def log(self, name: str) -> list[str]:
+        """What the job has written.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        return list(self.jobs.lines(name))
+
+    def resources(self) -> list[Resource]:
+        """The jobs that are running."""
+        running = [name for name in self.jobs.names() if not self.jobs.status(name).finished]
+        return [Resource(kind="job", name=name, state="running") for name in running]
+
+    def _done_or_running(self, name: str) -> bool:
+        with contextlib.suppress(NotFoundError):
+            return self.jobs.status(name).state in ("running", "succeeded")
+        return False
+
+    async def _train(self, spec: TrainSpec, report: Report) -> list[str]:
+        chosen = {"mlflow_tracking_uri": self._ledger, **self._placed(), **spec.hyperparameters}
+        chosen["base_model"] = str(await self._base(spec.base_model, report))
+        chosen["run_name"] = spec.name
+        chosen["data_fingerprint"] = spec.dataset.fingerprint
+        command = self._command("train.py", spec.name, chosen)
+        command += ["--train-file", str(spec.dataset.train_file.absolute())]
+        if spec.dataset.eval_file:
+            command += ["--eval-file", str(spec.dataset.eval_file.absolute())]
+        return command
+
+    async def _evaluate(self, spec: EvalSpec) -> list[str]:
+        model = (
+            self.model(spec.model.id) if isinstance(spec.model, Job) else models.resolve(spec.model).folder
+        )
+        if model is None or spec.dataset.eval_file is None:
+            raise NotFoundError("An evaluation needs a trained model and held-out rows.", "phichat train")
+        data = str(spec.dataset.eval_file.absolute())
+        return [
+            *self._command("evaluate.py", spec.name, self._placed()),
+            "--model",
+            str(model),
+            "--data",
+            data,
+        ]
+
+    def _command(self, script: str, name: str, chosen: dict[str, object]) -> list[str]:
+        config = self.jobs.place(name) / "config.json"
+        write_atomic(config, json.dumps(chosen, indent=2, ensure_ascii=False))
+        command = [sys.executable, str(bundled("trainer") / script), "--config", str(config)]
+        return [*command, "--output-dir", str(self._output(name))]
+
+    def _placed(self) -> dict[str, object]:
+        threads = self._settings.threads
+        return {"device": self._settings.device, **({"threads": threads} if threads else {})}
+
+    async def _base(self, name: str, report: Report) -> Path:
+        try:
+            ref = models.resolve(name)
+        except ConfigError as error:
+            raise NotFoundError(error.message, error.hint) from error
+        report(Step(name="model", state="running", detail=ref.name))
+        path = await models.pull(ref, self._cache, report)
+        report(Step(name="model", state="done", detail=ref.name))
+        return path
+
+    def _output(self, name: str) -> Path:
+        return (self.jobs.place(name) / "output").absolute()
+
+
+def _look_at(dataset: Dataset) -> None:
+    for file in (dataset.train_file, dataset.eval_file):
+        if file is not None and not file.is_file():
+            raise NotFoundError(f"The dataset's file {file} is not there.", "phichat data")
