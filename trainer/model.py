@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from cache import KeyValues
 from contract import ModelError
+from folder import look_at
 
 NO_CONTEXT = 2048
 """Tokens of context of a model whose config does not say."""
@@ -34,7 +35,7 @@ class Model:
         rope = getattr(config, "rope_parameters", None) or {}
         longrope = rope.get("rope_type") == "longrope"
         self.boundary: int | None = rope["original_max_position_embeddings"] if longrope else None
-        """The longest text, in tokens, that is read with the short position factors, if there are long ones."""
+        """The longest text, in tokens, that is read with short position factors; None: there is one set."""
         self.bytes_per_token = self._try_out()
         # transformers computes the long factors when it is first used.
         self._rotary = [module for module in network.modules() if hasattr(module, "long_inv_freq")]
@@ -94,7 +95,7 @@ def load(folder: Path, device: str = "auto") -> tuple[Model, Any]:
     Raises:
         ModelError: the folder is no model that can be served, or the memory does not suffice.
     """
-    _look_at(folder)
+    look_at(folder)
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
@@ -120,18 +121,6 @@ def load(folder: Path, device: str = "auto") -> tuple[Model, Any]:
         raise ModelError(f"The model in {folder} cannot be loaded: {first_line(error)}") from error
 
 
-def find(folder: Path) -> Path:
-    """The model in a folder, or in the one below it that is nearest and holds a model.
-
-    Azure Machine Learning mounts a registered model somewhere below `AZUREML_MODEL_DIR`.
-    """
-    if (folder / "config.json").is_file():
-        return folder
-    below = sorted(folder.rglob("config.json"), key=lambda path: (len(path.parts), path))
-    complete = [path.parent for path in below if (path.parent / "tokenizer_config.json").is_file()]
-    return complete[0] if complete else folder
-
-
 def out_of_memory(error: BaseException) -> bool:
     """Whether the error says that memory ran out; PyTorch on a CPU only says so in words."""
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate memory" in str(error)
@@ -140,17 +129,6 @@ def out_of_memory(error: BaseException) -> bool:
 def first_line(error: BaseException) -> str:
     """What a stray error says, in one line."""
     return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-
-
-def _look_at(folder: Path) -> None:
-    if not folder.is_dir():
-        raise ModelError(f"There is no folder {folder}.")
-    if not (folder / "config.json").is_file():
-        if (folder / "adapter_config.json").is_file():
-            raise ModelError(f"The folder {folder} holds an adapter without its base model: merge it first.")
-        raise ModelError(f"The folder {folder} holds no model: there is no config.json in it.")
-    if not any(folder.glob(f"*.{kind}") for kind in ("safetensors", "bin")):
-        raise ModelError(f"The model in {folder} has no weights: there is no .safetensors file in it.")
 
 
 def _place(device: str) -> torch.device:

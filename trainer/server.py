@@ -17,6 +17,7 @@ from uvicorn.server import HANDLED_SIGNALS
 from api import Api
 from contract import EngineError
 from events import say
+from folder import find, look_at
 
 STOP_SECONDS = 1
 """How long answers and connections have to end."""
@@ -96,10 +97,10 @@ async def run(arguments: argparse.Namespace, listener: socket.socket) -> int:
 def _load(arguments: argparse.Namespace, api: Api, server: Server, loop: asyncio.AbstractEventLoop) -> None:
     say("status", state="preparing", detail=f"Loading the model in {arguments.model}.")
     try:
-        from engine import Engine
-        from model import find
-
         folder = find(arguments.model)
+        look_at(folder)
+        from engine import Engine  # loads PyTorch, which takes seconds
+
         engine = Engine(folder, arguments.device, arguments.threads, arguments.cache_bytes)
     except Exception as error:
         detail = str(error) if isinstance(error, EngineError) else f"The model cannot be loaded: {error}"
