@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from phichat.errors import ConfigError
@@ -16,14 +17,22 @@ def run(args: argparse.Namespace) -> int:
     """Open the application.
 
     Raises:
-        ConfigError: there is no terminal.
+        ConfigError: there is no terminal, or a flag is wrong.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("The application needs a terminal.", 'Without one: phichat chat -p "…"')
+    if vars(args).keys() > {"verb", "parser"}:
+        # A mistyped flag is answered in the shell, before the screen is taken.
+        project = _project(args)
+        return _show(lambda: project)
+    return _show(lambda: _project(args))
+
+
+def _show(open_project: Callable[[], Project]) -> int:
+    """Open the application, which opens the project after its first frame: the person can type meanwhile."""
     from phichat import app
 
-    # Opened after the first frame: the person can type meanwhile.
-    return app.run(lambda: _project(args))
+    return app.run(open_project)
 
 
 def _project(args: argparse.Namespace) -> Project:

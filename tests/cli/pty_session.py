@@ -25,7 +25,7 @@ class Session:
         deadline = time.monotonic() + seconds
         while text not in self._seen:
             if not self._read(deadline - time.monotonic()):
-                raise AssertionError(f"{text!r} did not come; the screen shows {self._seen!r}")
+                raise AssertionError(f"{text!r} did not come; the screen ends {self._seen[-500:]!r}")
         before, self._seen = self._seen.split(text, 1)
         return before
 

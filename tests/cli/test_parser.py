@@ -77,12 +77,6 @@ def test_a_value_may_hold_equals_signs() -> None:
         config_flags(parse(["status", "--set", "=1"]))
 
 
-def test_without_a_terminal_the_application_does_not_open(phichat: Run) -> None:
-    done = phichat()
-    assert (done.code, done.out) == (2, "")
-    assert done.err == 'phichat: The application needs a terminal.\n  Without one: phichat chat -p "…"\n'
-
-
 HEAVY = {
     "torch",
     "transformers",
