@@ -47,18 +47,19 @@ def store(path: Path) -> None:
 
 
 class Meter:
-    """Says how much of one thing is done, at most five times a second; call it with bytes done and in all."""
+    """Says how much of one thing is done, at most five times a second; call it with units done and in all."""
 
-    def __init__(self, what: str, report: Callable[[Event], None]) -> None:
+    def __init__(self, what: str, report: Callable[[Event], None], unit: str = "bytes") -> None:
         self._what = what
         self._report = report
+        self._unit = unit
         self._said = float("-inf")
 
     def __call__(self, done: int, total: int | None) -> None:
         now = time.monotonic()
         if now - self._said >= _SECONDS_BETWEEN or done == total:
             self._said = now
-            self._report(Progress(what=self._what, done=done, total=total, unit="bytes"))
+            self._report(Progress(what=self._what, done=done, total=total, unit=self._unit))
 
 
 class Tally:

@@ -1,0 +1,68 @@
+"""The child process that prepares one source: `python -m phichat.data.child FOLDER`.
+
+The folder holds the request and gets the outcome. Reading gigabytes here keeps the event loop of the parent
+free, gives the memory back, and can be ended at any moment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from phichat.data.options import DataOptions
+from phichat.errors import PhichatError
+from phichat.events import Event, dump
+
+REQUEST_FILE = "request.json"
+OUTCOME_FILE = "outcome.json"
+ROWS_FOLDER = "rows"
+
+
+class Request(BaseModel):
+    """What to prepare."""
+
+    source: str
+    options: DataOptions
+
+
+class Outcome(BaseModel):
+    """How it ended; an error is raised again by the parent."""
+
+    error: str = ""
+    """The name of its class; empty: it went well."""
+    message: str = ""
+    hint: str = ""
+
+
+def main(folder: Path) -> int:
+    """Prepare what the folder's request says; events go to standard output, one a line."""
+    from phichat.data.work import work
+
+    request = Request.model_validate_json((folder / REQUEST_FILE).read_text(encoding="utf-8"))
+    rows = folder / ROWS_FOLDER
+    rows.mkdir()
+    outcome = Outcome()
+    try:
+        work(request.source, request.options, rows, _say)
+    except PhichatError as error:
+        outcome = Outcome(error=type(error).__name__, message=error.message, hint=error.hint)
+    except OSError as error:
+        outcome = Outcome(error="DataError", message=f"The data could not be prepared: {error}.")
+    (folder / OUTCOME_FILE).write_text(outcome.model_dump_json(), encoding="utf-8")
+    return 1 if outcome.error else 0
+
+
+def _say(event: Event) -> None:
+    try:
+        sys.stdout.write(dump(event) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The parent is gone: nobody wants the rest.
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

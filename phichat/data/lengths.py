@@ -1,0 +1,82 @@
+"""How long every row is: longer than the model's context is an error, longer than training keeps is noted."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from phichat.data.conversation import decode
+from phichat.data.options import DataOptions
+from phichat.data.problems import Fault
+from phichat.data.reading import Findings
+from phichat.data.table import TRUNCATED
+from phichat.data.template import load_template, own_digest
+from phichat.data.tokens import Histogram, TokenCounter, histogram
+from phichat.errors import DataError
+from phichat.events import Event, Step
+from phichat.models.files import Meter
+
+TEMPLATE_BYTES = 1024
+"""More than a template adds to a row of its own, such as the turn of a default system."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What counting the tokens gave."""
+
+    too_long: dict[int, Fault]
+    """The rows that the model cannot see at once."""
+    tokens: Histogram | None = None
+    template: str = ""
+    """SHA-256 of the template that the model is served with, which renders the same."""
+    not_done: str = ""
+    """Why nothing was counted."""
+
+
+def count_tokens(
+    found: Findings, options: DataOptions, every: bool, report: Callable[[Event], None]
+) -> Counted:
+    """Count the rows' tokens; without `every`, only of rows that may be longer than the context."""
+    model = options.model
+    if model is None:
+        return Counted({}, not_done="token counts: no base model was named")
+    if model.folder is None:
+        pull = f"phichat models pull {model.name}"
+        return Counted({}, not_done=f"token counts: {model.name} is not on this machine ({pull})")
+    try:
+        template = load_template(model.folder, model.training_template)
+        if template is None:
+            return Counted({}, not_done=f"token counts: {model.name} has no chat template")
+        counter = TokenCounter(model.folder, template)
+    except DataError as error:
+        return Counted({}, not_done=f"token counts: {error.message} {error.hint}".rstrip())
+    report(Step(name="count tokens", state="running", detail=model.name))
+    lengths, too_long = _count(found, counter, options, every, report)
+    report(Step(name="count tokens", state="done", detail=f"{sum(lengths):,} tokens"))
+    return Counted(too_long, histogram(lengths) if every and lengths else None, own_digest(model.folder))
+
+
+def _count(
+    found: Findings, counter: TokenCounter, options: DataOptions, every: bool, report: Callable[[Event], None]
+) -> tuple[array[int], dict[int, Fault]]:
+    """The lengths of the rows that fit, and the rows that do not."""
+    context = options.model.context if options.model else None
+    # No text has more tokens than bytes: a row that is shorter fits for certain.
+    shortest = -1 if every else (context - TEMPLATE_BYTES if context else None)
+    lengths, too_long = array("I"), dict[int, Fault]()
+    if shortest is None:
+        return lengths, too_long
+    rows = array("Q", (row for row, line in found.lines() if len(line) > shortest))
+    texts = (decode(line) for _, line in found.lines() if len(line) > shortest)
+    meter = Meter("Counting tokens", report, "rows")
+    for done, (row, length) in enumerate(zip(rows, counter.count(texts), strict=True), 1):
+        if context and length > context:
+            told = f"the row is {length:,} tokens long, but the model sees {context:,} at once."
+            too_long[row] = Fault("too_long", "", told)
+        else:
+            lengths.append(length)
+            if options.max_length and length > options.max_length:
+                found.table.flags[row] |= TRUNCATED
+        meter(done, len(rows))
+    return lengths, too_long

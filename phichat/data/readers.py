@@ -1,0 +1,249 @@
+"""Files as rows, one at a time: JSON lines, a JSON array, CSV, Parquet; plain or gzipped."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal, TypeAlias
+
+import msgspec
+
+from phichat.data.problems import Fault
+from phichat.errors import DataError
+
+BOM = b"\xef\xbb\xbf"
+ROW_LIMIT = 64 * 2**20
+"""Bytes of one row; a longer one is an error, so that memory stays bounded whatever the file."""
+CHUNK = 2**20
+BATCH = 256
+"""Rows of a Parquet file that are in memory at once."""
+DELIMITERS = ",;\t|"
+_SPACE = re.compile(r"[ \t\r\n]*")
+_scan = json.JSONDecoder().raw_decode
+
+Binary: TypeAlias = "io.BufferedReader[Any]"
+Row = tuple[int, Any]
+"""Line or row number, from 1, and what stands there: any JSON value, or a Fault."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file that is being read."""
+
+    rows: Iterator[Row]
+    kind: str
+    """What the file turned out to be, as people call it."""
+    unit: Literal["line", "row"]
+    position: Callable[[], int]
+    """Bytes of the file that were read so far."""
+
+
+@contextmanager
+def open_rows(path: Path | None, name: str) -> Iterator[Opened]:
+    """The rows of a file, or of standard input (None); the kind is found by the first bytes.
+
+    Raises:
+        DataError: it cannot be opened, or is of no kind that is known; also while it is read.
+    """
+    try:
+        source = io.FileIO(sys.stdin.fileno(), closefd=False) if path is None else io.FileIO(path)
+    except OSError as error:
+        raise DataError(f"{name} cannot be opened: {error.strerror}.", "Check the path.") from error
+    raw = io.BufferedReader(source, CHUNK)
+    with raw:
+        zipped = raw.peek(2).startswith(b"\x1f\x8b")
+        plain: Binary = io.BufferedReader(gzip.GzipFile(fileobj=raw), CHUNK) if zipped else raw
+        position = raw.tell if raw.seekable() else lambda: 0
+        try:
+            yield _by_content(plain, position, name, ", gzipped" if zipped else "")
+        except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+            raise DataError(f"{name} is a damaged gzip file: {error}.", "Get the file again.") from error
+
+
+def _by_content(file: Binary, position: Callable[[], int], name: str, suffix: str) -> Opened:
+    head = file.peek(CHUNK)
+    if head.startswith(b"PAR1"):
+        if suffix or not file.seekable():
+            raise DataError(f"{name} is Parquet inside a stream.", "Unpack it to a file first.")
+        return _parquet(file, name)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{name} is UTF-16 text.", "Save it as UTF-8.")
+    start = head.removeprefix(BOM).lstrip()
+    if not start:
+        raise DataError(f"{name} is empty.")
+    if start[:1] == b"[":
+        return Opened(_Array(file).rows(), f"JSON array{suffix}", "row", position)
+    if start[:1] == b"{":
+        return Opened(_lines(file), f"JSON lines{suffix}", "line", position)
+    return _table(file, position, name, start, suffix)
+
+
+def _lines(file: IO[bytes]) -> Iterator[Row]:
+    """JSON lines; blank ones are passed over."""
+    decode = msgspec.json.Decoder().decode
+    for number, line in enumerate(_bounded_lines(file), 1):
+        if line is None:
+            yield number, Fault("json", "", f"the line is longer than {ROW_LIMIT // 2**20} MB.")
+            continue
+        if number == 1:
+            line = line.removeprefix(BOM)
+        try:
+            yield number, decode(line)
+        except UnicodeDecodeError as error:
+            yield number, _not_utf8(error, line)
+        except (msgspec.DecodeError, RecursionError) as error:
+            if line.strip():
+                yield (
+                    number,
+                    Fault("json", "", f"the line is not JSON: {_reason(str(error))}.", line.decode().strip()),
+                )
+
+
+def _bounded_lines(file: IO[bytes]) -> Iterator[bytes | None]:
+    """The lines of a file; None for one that is too long to hold."""
+    while line := file.readline(ROW_LIMIT + 1):
+        if len(line) <= ROW_LIMIT:
+            yield line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = file.readline(CHUNK)
+        yield None
+
+
+def _reason(text: str) -> str:
+    """Why a line is not JSON, in people's words."""
+    if "truncated" in text:
+        return "it ends too early"
+    reason = text.removeprefix("JSON is malformed: ")
+    return reason.replace("(byte ", "at byte ").replace(")", "")
+
+
+def _not_utf8(error: UnicodeDecodeError, line: bytes) -> Fault:
+    told = f"the text is not UTF-8 at byte {error.start}: save it as UTF-8."
+    return Fault("encoding", "", told, line.decode(errors="replace").strip())
+
+
+class _Array:
+    """The elements of one JSON array, however large: little more than one is in memory."""
+
+    def __init__(self, file: Binary) -> None:
+        # A byte that is not UTF-8 becomes a lone surrogate, which is found when the row is written.
+        self._text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+        self._buffer = ""
+        self._at = 0
+
+    def rows(self) -> Iterator[Row]:
+        """Every element; a mistake ends the array, because nobody knows where the next one begins."""
+        number, separator = 0, "["
+        while True:
+            found = self._next_character()
+            if found == "]" and number:
+                return
+            if found != separator:
+                told = f"the array goes wrong here: {separator!r} is missing."
+                yield number + 1, Fault("json", "", told)
+                return
+            self._at += 1
+            if separator == "[" and self._next_character() == "]":
+                return
+            number, separator = number + 1, ","
+            value = self._element()
+            yield number, value
+            if isinstance(value, Fault):
+                return
+
+    def _more(self, size: int) -> bool:
+        text = self._text.read(size)
+        self._buffer = self._buffer[self._at :] + text
+        self._at = 0
+        return bool(text)
+
+    def _next_character(self) -> str:
+        """The next character that is no white space, which stays unread; empty at the end."""
+        while True:
+            self._at = _SPACE.match(self._buffer, self._at).end()  # type: ignore[union-attr]  # matches nothing too
+            if self._at < len(self._buffer):
+                return self._buffer[self._at]
+            if not self._more(CHUNK):
+                return ""
+
+    def _element(self) -> Any:
+        """The value that begins here; reads on, twice as much each time, until it is complete."""
+        self._next_character()
+        size = CHUNK
+        while True:
+            try:
+                value, self._at = _scan(self._buffer, self._at)
+                return value
+            except (json.JSONDecodeError, RecursionError) as error:
+                if len(self._buffer) - self._at < ROW_LIMIT and self._more(size):
+                    size *= 2
+                    continue
+                reason = error.msg.lower() if isinstance(error, json.JSONDecodeError) else "too many brackets"
+                return Fault("json", "", f"the array goes wrong here, and the rest cannot be read: {reason}.")
+
+
+def _table(file: Binary, position: Callable[[], int], name: str, head: bytes, suffix: str) -> Opened:
+    """A file of separated columns, whose first line names them."""
+    header = head.splitlines()[0].decode("utf-8", errors="replace")
+    delimiter = max(DELIMITERS, key=header.count)
+    if delimiter not in header:
+        told = f"{name} is neither JSON nor a table: it begins with {header[:40]!r}."
+        raise DataError(told, "Bring JSON lines, a JSON array, CSV or Parquet.")
+    csv.field_size_limit(ROW_LIMIT)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    kind = {"\t": "TSV", ",": "CSV"}.get(delimiter, f"CSV with {delimiter!r}")
+    return Opened(_csv(text, delimiter), kind + suffix, "line", position)
+
+
+def _csv(text: IO[str], delimiter: str) -> Iterator[Row]:
+    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    header = [column.strip() for column in next(reader)]
+    while True:
+        number = reader.line_num + 1
+        try:
+            fields = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, Fault("format", "", f"the table goes wrong here: {error}.")
+            continue
+        if not fields:
+            continue
+        if len(fields) == len(header):
+            yield number, dict(zip(header, fields, strict=True))
+        else:
+            told = f"the line has {len(fields)} columns, the first line names {len(header)}."
+            yield number, Fault("format", "", told, delimiter.join(fields))
+
+
+def _parquet(raw: Binary, name: str) -> Opened:
+    try:
+        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise DataError(f"{name} is a Parquet file.", "To read it: pip install 'phichat[data]'") from error
+    try:
+        file = parquet.ParquetFile(raw, pre_buffer=False)
+    except pyarrow.ArrowInvalid as error:
+        raise DataError(f"{name} is a damaged Parquet file: {error}.", "Get the file again.") from error
+    size = raw.seek(0, io.SEEK_END)
+    done = [0]
+
+    def rows() -> Iterator[Row]:
+        for batch in file.iter_batches(batch_size=BATCH, use_threads=False):
+            for value in batch.to_pylist():
+                done[0] += 1
+                yield done[0], value
+
+    total = max(1, file.metadata.num_rows)
+    return Opened(rows(), "Parquet", "row", lambda: size * done[0] // total)

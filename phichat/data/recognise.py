@@ -1,0 +1,60 @@
+"""Which format a source has, found by the keys of its first rows and never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from phichat.data.formats import FORMATS, Format
+from phichat.data.messages import Record
+from phichat.errors import DataError
+
+REFUSED: Mapping[str, str] = {
+    "chosen": "The rows are preference pairs ('chosen', 'rejected'): supervised training cannot use them.",
+    "text": "The rows are finished texts ('text'), in which nobody can tell who said what.",
+}
+"""Keys of rows that are recognised and cannot be trained on."""
+
+
+@dataclass(frozen=True)
+class Recognised:
+    """The format of a source and why it is that one."""
+
+    format: Format
+    evidence: str
+
+
+def recognise(rows: Sequence[Record], source: str) -> Recognised:
+    """The one format that more than half of the first rows have.
+
+    Raises:
+        DataError: no format, or several.
+    """
+    counts = {known.name: sum(map(known.matches, rows)) for known in FORMATS}
+    winners = [known for known in FORMATS if counts[known.name] * 2 > len(rows)]
+    if len(winners) == 1:
+        winner = winners[0]
+        share = f"{counts[winner.name]} of the first {len(rows)} rows have {winner.evidence}"
+        return Recognised(winner, share)
+    if winners:
+        candidates = " and ".join(f"{known.name} ({known.evidence})" for known in winners)
+        hint = f"Decide with --format {winners[0].name} or --format {winners[1].name}"
+        raise DataError(f"The rows of {source} can be read in more than one way: {candidates}.", hint)
+    raise _unrecognised(rows, source, counts)
+
+
+def _unrecognised(rows: Sequence[Record], source: str, counts: Mapping[str, int]) -> DataError:
+    some = [name for name, count in counts.items() if count]
+    if some:
+        found = " and ".join(f"{name} ({counts[name]})" for name in some)
+        hint = f"Decide with --format {some[0]}; rows of another format are then errors"
+        return DataError(f"The first {len(rows)} rows of {source} are of no single format: {found}.", hint)
+    keys = sorted({key for row in rows for key in row})
+    for key, reason in REFUSED.items():
+        if key in keys:
+            return DataError(
+                f"{source} cannot be used. {reason}", "Name columns with --map user=…,assistant=…"
+            )
+    listed = ", ".join(keys[:12]) + (", …" if len(keys) > 12 else "")
+    message = f"The rows of {source} have no format that is known; their fields are: {listed or 'none'}."
+    return DataError(message, "Name the columns with --map user=COLUMN,assistant=COLUMN")

@@ -1,0 +1,105 @@
+"""Prepared rows, one at a time and in the order of their source: any of 200,000 is there at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Literal
+
+import msgspec
+
+from phichat.data.conversation import Turn, decode
+from phichat.data.manifest import Prepared
+from phichat.data.problems import Problem
+from phichat.data.table import BAD, DUPLICATE, FILES, LEAKED, NEAR_DUPLICATE, PERSONAL, TRUNCATED, SavedTable
+from phichat.data.writing import INDEX_FILE
+
+Side = Literal["train", "eval", "bad", "removed"]
+SIDES: tuple[Side, ...] = ("train", "eval", "bad", "removed")
+NOTED = {
+    DUPLICATE: "duplicate",
+    NEAR_DUPLICATE: "near duplicate",
+    LEAKED: "leaked",
+    PERSONAL: "personal data",
+    TRUNCATED: "truncated",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the source, wherever it went."""
+
+    number: int
+    """Position in the source, counted from 0: the `row` of a `Problem`."""
+    file: str
+    line: int
+    side: Side
+    noted: tuple[str, ...]
+    """What the health checks noticed about it."""
+    turns: tuple[Turn, ...]
+    """Empty for a bad row."""
+    raw: str = ""
+    """What stands in the source, as JSON or as text, for a bad row."""
+
+
+class Rows:
+    """The rows of a prepared dataset as a sequence; opening it reads nothing."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        self._folder = prepared.folder
+        self._names = [part.name for part in prepared.manifest.parts]
+        self._table = SavedTable(prepared.folder / INDEX_FILE)
+        self._files: dict[int, IO[bytes]] = {}
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def __getitem__(self, number: int) -> Row:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        at = self._table.row(number)
+        file = self._files.get(at["side"]) or self._open(at["side"])
+        file.seek(at["offset"])
+        line = file.readline()
+        bad = at["side"] == BAD
+        return Row(
+            number,
+            self._names[at["part"]],
+            at["line"],
+            SIDES[at["side"]],
+            tuple(text for flag, text in NOTED.items() if at["flags"] & flag),
+            () if bad else tuple(decode(line).messages),
+            _raw(line) if bad else "",
+        )
+
+    def __iter__(self) -> Iterator[Row]:
+        return (self[number] for number in range(len(self)))
+
+    def side(self, number: int) -> Side:
+        """Where a row went, without reading it."""
+        return SIDES[self._table.row(number)["side"]]
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._table.close()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _open(self, side: int) -> IO[bytes]:
+        self._files[side] = (self._folder / FILES[side]).open("rb")
+        return self._files[side]
+
+
+def _raw(line: bytes) -> str:
+    value = msgspec.json.decode(line)["row"]
+    return value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value)).decode()
+
+
+def problems(file: Path) -> Iterator[Problem]:
+    """The problems of a source in its order, read one at a time; none if there is no such file."""
+    if file.is_file():
+        with file.open("rb") as lines:
+            for line in lines:
+                yield Problem.model_validate_json(line)

@@ -1,0 +1,120 @@
+"""What a person names as the source of conversations → the files that hold them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from phichat.data.options import DataOptions
+from phichat.data.table import EVAL, TRAIN
+from phichat.errors import DataError
+from phichat.events import Event
+
+DEMO = Path(__file__).with_name("demo.jsonl")
+SUFFIXES = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_TRAIN = re.compile(r"train(?![a-z])", re.IGNORECASE)
+_EVAL = re.compile(r"(?:valid|validation|val|eval|dev|test)(?![a-z])", re.IGNORECASE)
+
+SourceKind = Literal["file", "folder", "standard input", "hub", "demo"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file of a source."""
+
+    name: str
+    """Stands in messages."""
+    path: Path | None
+    """None: standard input."""
+    side: int | None = None
+    """Where all its rows go, if the source is divided already."""
+    table: bool = False
+    """Whether its lines stand for the rows of a table that people know by number."""
+
+    @property
+    def size(self) -> int:
+        """Bytes; 0 where nobody knows."""
+        return self.path.stat().st_size if self.path else 0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where conversations come from."""
+
+    name: str
+    kind: SourceKind
+    parts: tuple[Part, ...]
+    revision: str = ""
+    """The commit of a hub dataset."""
+    passed_over: tuple[str, ...] = field(default=())
+    """Files of a folder that are of no kind that holds rows."""
+
+    @property
+    def divided(self) -> bool:
+        """Whether it brings its own division into training and evaluation."""
+        return any(part.side is not None for part in self.parts)
+
+
+def find(source: str, options: DataOptions, report: Callable[[Event], None]) -> Source:
+    """What `source` means: `-`, `demo`, a file, a folder, or `owner/name` of the hub, in this order.
+
+    Raises:
+        DataError: there is no such thing, or the hub does not give it.
+    """
+    if source == "-":
+        return Source(source, "standard input", (Part("standard input", None),))
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _folder(source, path)
+    if path.exists():
+        return Source(source, "file", (Part(path.name, path),))
+    if source == "demo":
+        return Source(source, "demo", (Part(DEMO.name, DEMO),))
+    if HUB_ID.fullmatch(source) and _suffix(path) not in SUFFIXES:
+        from phichat.data import hub
+
+        found, revision = hub.rows_file(source, options, report)
+        name = f"{source} {found.label}"
+        return Source(source, "hub", (Part(name, found.path, table=True),), revision)
+    raise DataError(
+        f"There is no file or folder {source!r}.",
+        "Name a file, a folder, a dataset of the hub as owner/name, '-' for standard input, or 'demo'.",
+    )
+
+
+def _folder(source: str, folder: Path) -> Source:
+    """Every file with rows below a folder, by name; hidden ones are left alone."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not _hidden(path, folder)]
+    rows = [path for path in files if _suffix(path) in SUFFIXES]
+    if not rows:
+        known = ", ".join(sorted(SUFFIXES))
+        raise DataError(
+            f"The folder {source} has no file that holds rows.", f"These do: {known}; also with .gz"
+        )
+    passed = tuple(_name(path, folder) for path in files if path not in rows)
+    return Source(source, "folder", tuple(_sided(rows, folder)), passed_over=passed)
+
+
+def _sided(paths: list[Path], folder: Path) -> Iterator[Part]:
+    """The files as parts; where every one is named after a side and both are there, with that side."""
+    sides = [TRAIN if _TRAIN.match(path.name) else EVAL if _EVAL.match(path.name) else None for path in paths]
+    divided = TRAIN in sides and EVAL in sides and None not in sides
+    for path, side in zip(paths, sides, strict=True):
+        yield Part(_name(path, folder), path, side if divided else None)
+
+
+def _name(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix()
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _suffix(path: Path) -> str:
+    """The ending that says what a file holds: the one before `.gz`."""
+    return Path(path.stem).suffix.lower() if path.suffix.lower() == ".gz" else path.suffix.lower()
