@@ -69,15 +69,10 @@ class Registry:
             PluginError: the package that offers it is broken.
         """
         backend = self.load(name)
-        if not isinstance(settings, Settings):
-            try:
-                settings = backend.settings_type.model_validate(dict(settings))
-            except ValidationError as error:
-                first = error.errors()[0]
-                key = ".".join(str(part) for part in first["loc"])
-                raise ConfigError(f"Setting {key!r} of backend {name!r}: {first['msg']}.") from error
         try:
-            return backend(settings, workdir)
+            return backend(_validated(name, backend, settings), workdir)
+        except ConfigError:
+            raise
         except Exception as error:
             raise PluginError(
                 f"Backend {name!r} cannot be opened: {_told(error)}.", _blame(self._entry(name))
@@ -122,6 +117,17 @@ def _load(entry: EntryPoint) -> type[AnyBackend]:
         raise PluginError(f"Backend {entry.name!r} is broken: {problem}.", _blame(entry))
     backend: type[AnyBackend] = offered[0]
     return backend
+
+
+def _validated(name: str, backend: type[AnyBackend], settings: Settings | Mapping[str, Any]) -> Settings:
+    if isinstance(settings, Settings):
+        return settings
+    try:
+        return backend.settings_type.model_validate(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"Setting {key!r} of backend {name!r}: {first['msg']}.") from error
 
 
 def _problem(offered: list[object]) -> str:
