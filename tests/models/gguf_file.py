@@ -12,13 +12,13 @@ import numpy as np
 from phichat.models.catalogue import CatalogueEntry, PackageSource, catalogue
 from phichat.models.refs import ModelRef
 
-HEADS, KV_HEADS, HIDDEN, INNER, BLOCKS = 4, 2, 64, 96, 2
+HEADS, KV_HEADS, HIDDEN, BLOCKS = 4, 2, 64, 2
 SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
 FILE = "tiny_gguf/Tiny.gguf"
 
 
-def tensors(vocabulary: int) -> dict[str, np.ndarray[Any, Any]]:
+def tensors(vocabulary: int, inner: int) -> dict[str, np.ndarray[Any, Any]]:
     """Random weights by the names that llama.cpp gives them."""
     random = np.random.default_rng(0)
     half = HIDDEN // HEADS * KV_HEADS
@@ -31,29 +31,24 @@ def tensors(vocabulary: int) -> dict[str, np.ndarray[Any, Any]]:
             f"blk.{block}.attn_v": (half, HIDDEN),
             f"blk.{block}.attn_output": (HIDDEN, HIDDEN),
             f"blk.{block}.ffn_norm": (HIDDEN,),
-            f"blk.{block}.ffn_gate": (INNER, HIDDEN),
-            f"blk.{block}.ffn_up": (INNER, HIDDEN),
-            f"blk.{block}.ffn_down": (HIDDEN, INNER),
+            f"blk.{block}.ffn_gate": (inner, HIDDEN),
+            f"blk.{block}.ffn_up": (inner, HIDDEN),
+            f"blk.{block}.ffn_down": (HIDDEN, inner),
         }
     return {f"{name}.weight": random.standard_normal(shape, np.float32) for name, shape in shapes.items()}
 
 
-def write(path: Path, pre: str = "smollm", words: int = 0) -> Path:
-    """Write the model; `words` more tokens make it larger."""
+def write(path: Path, pre: str = "smollm", inner: int = 96) -> Path:
+    """Write the model; `inner` is the size of its feed-forward layers, and so of most of it."""
     import gguf
     from tokenizers import pre_tokenizers
 
-    tokens = [
-        *SPECIAL,
-        *sorted(pre_tokenizers.ByteLevel.alphabet()),
-        "12",
-        *(f"word{n}" for n in range(words)),
-    ]
+    tokens = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), "12"]
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_block_count(BLOCKS)
     writer.add_context_length(256)
     writer.add_embedding_length(HIDDEN)
-    writer.add_feed_forward_length(INNER)
+    writer.add_feed_forward_length(inner)
     writer.add_head_count(HEADS)
     writer.add_head_count_kv(KV_HEADS)
     writer.add_rope_freq_base(100000.0)
@@ -69,7 +64,7 @@ def write(path: Path, pre: str = "smollm", words: int = 0) -> Path:
     writer.add_unk_token_id(0)
     writer.add_pad_token_id(2)
     writer.add_chat_template(TEMPLATE)
-    for name, array in tensors(len(tokens)).items():
+    for name, array in tensors(len(tokens), inner).items():
         writer.add_tensor(name, array)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -78,9 +73,9 @@ def write(path: Path, pre: str = "smollm", words: int = 0) -> Path:
     return path
 
 
-def package(folder: Path, words: int = 0) -> ModelRef:
+def package(folder: Path, inner: int) -> ModelRef:
     """A wheel with the model in `folder`, and a reference to it as to SmolLM2."""
-    content = write(folder / "model.gguf", words=words).read_bytes()
+    content = write(folder / "model.gguf", inner=inner).read_bytes()
     wheel = folder / "tiny_gguf-1.0-py3-none-any.whl"
     info = "tiny_gguf-1.0.dist-info"
     with zipfile.ZipFile(wheel, "w") as archive:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
@@ -41,7 +43,12 @@ def test_lora_goes_to_every_linear_module(entry: CatalogueEntry) -> None:
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM
 
-    small = {"hidden_size": 8, "intermediate_size": 8, "num_attention_heads": 2, "num_key_value_heads": 2}
+    small: dict[str, Any] = {
+        "hidden_size": 8,
+        "intermediate_size": 8,
+        "num_attention_heads": 2,
+        "num_key_value_heads": 2,
+    }
     with torch.device("meta"):
         model = (
             LlamaForCausalLM(LlamaConfig(num_hidden_layers=1, vocab_size=8, **small))

@@ -21,8 +21,8 @@ from phichat.models.refs import ModelRef, fault_of
 from tests.models import gguf_file
 from tests.wire import serving
 
-MANY = 60_000
-"""Tokens that make the model large enough to be caught in its conversion."""
+LARGE = 20_000
+"""Of the feed-forward layers: it makes the model large enough to be caught in its conversion."""
 
 
 class Index:
@@ -52,7 +52,7 @@ class Index:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelRef, Path]:
     folder = tmp_path_factory.mktemp("wheel")
-    ref = gguf_file.package(folder, words=MANY)
+    ref = gguf_file.package(folder, inner=LARGE)
     return ref, next(folder.glob("*.whl"))
 
 

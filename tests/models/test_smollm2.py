@@ -83,7 +83,7 @@ def test_the_tokenizer_says_what_the_model_needs(tokenizer: Any) -> None:
 def test_answers_and_stops(smollm2: Path, tokenizer: Any) -> None:
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(smollm2)
+    model: Any = AutoModelForCausalLM.from_pretrained(smollm2)
     assert model.generation_config.eos_token_id == [2, 0]
     prompt = tokenizer.apply_chat_template(QUESTION, add_generation_prompt=True, return_tensors="pt")
     answer = model.generate(**prompt, max_new_tokens=20, do_sample=False)[0, prompt["input_ids"].shape[1] :]
