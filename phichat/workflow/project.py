@@ -22,6 +22,7 @@ from phichat.backends.base import (
     Deployment,
     DeploymentState,
     DeploySpec,
+    Estimate,
     Job,
     Message,
     Report,
@@ -32,7 +33,7 @@ from phichat.backends.base import (
 from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.errors import NotFoundError, PhichatError, PluginError
-from phichat.events import Event, Piece, Reply, State, Status
+from phichat.events import Event, Piece, Reply, State, Status, Step
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Ledger, Run, run_name
 from phichat.workflow.chatting import timed, with_system
@@ -159,7 +160,7 @@ class Project:
             if known is not None and known.healthy:
                 return known.deployment
             spec = current.spec if known is not None else spec
-        if not await self._free(spec):
+        if not (await self.estimate(spec)).free:
             raise NotFoundError("Nothing is deployed yet.", "phichat deploy")
         return await self._deploy(spec, report)
 
@@ -188,6 +189,18 @@ class Project:
             size=deploy.size,
             ttl_hours=deploy.ttl_hours,
         )
+
+    async def plan(self, spec: TrainSpec | DeploySpec) -> list[Step]:
+        """The steps that training or deploying would take; a single one where the backend has no plan."""
+        if not self.backend.supports("plan"):
+            return [Step(name=spec.name, state="planned", detail=f"on {self.backend.title}")]
+        return await self._guard.call(self.backend.plan(spec))
+
+    async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
+        """What training or deploying would cost; nothing is known where the backend cannot say."""
+        if not self.backend.supports("estimate"):
+            return Estimate()
+        return await self._guard.call(self.backend.estimate(spec))
 
     async def deployments(self) -> list[DeploymentState]:
         """What exists, healthy or not."""
@@ -325,11 +338,6 @@ class Project:
             return self.config.deploy.endpoint
         label = model.id if isinstance(model, Job) else models.resolve(model).name
         return re.sub(r"[^a-z0-9.-]+", "-", label.lower()).strip("-.")[:32]
-
-    async def _free(self, spec: DeploySpec) -> bool:
-        if not self.backend.supports("estimate"):
-            return False
-        return (await self._guard.call(self.backend.estimate(spec))).free
 
     async def _deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         deployment = await self._guard.call(self.backend.deploy(spec, report))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from phichat.backends.base import Estimate
+from phichat.cli.verbs.deploy import _price
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -47,6 +49,20 @@ def test_a_dry_run_shows_the_steps_and_the_price(phichat: Run) -> None:
     assert done.err == "Cost: US$2.50 an hour while it is alive (the pet shop).\n"
     assert phichat("deploy", "--dry-run").err == "Cost: nothing.\n"
     assert phichat("status").out == ""
+
+
+@pytest.mark.parametrize(
+    ("estimate", "price"),
+    [
+        (Estimate(usd=(0, 0)), ""),
+        (Estimate(), "nobody knows how much"),
+        (Estimate(usd=(0, 0), usd_per_hour=2.5), "US$2.50 an hour while it is alive"),
+        (Estimate(usd=(1, 2), source="a list"), "US$1.00 to 2.00 (a list)"),
+        (Estimate(usd=(1, 2), usd_per_hour=3), "US$1.00 to 2.00, then US$3.00 an hour while it is alive"),
+    ],
+)
+def test_a_price_for_people(estimate: Estimate, price: str) -> None:
+    assert _price(estimate) == price
 
 
 def test_an_unknown_model_is_wrong_usage(phichat: Run) -> None:

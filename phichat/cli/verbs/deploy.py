@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from phichat.backends.base import DeploySpec
-    from phichat.events import Step
-    from phichat.workflow import Project
+    from phichat.backends.base import Estimate
 
 
 def arguments(parser: Parser) -> None:
@@ -41,9 +39,9 @@ async def _deploy(args: argparse.Namespace) -> int:
 
     async with open_project(args) as project:
         spec = project.deploy_spec(args.model, args.name)
-        price = await _price(project, spec)
+        price = _price(await project.estimate(spec))
         if args.dry_run:
-            for step in await _steps(project, spec):
+            for step in await project.plan(spec):
                 out(f"{step.state:8}  {step.name}  {step.detail}".rstrip())
             narrate(f"Cost: {price or 'nothing'}.")
             return 0
@@ -55,23 +53,11 @@ async def _deploy(args: argparse.Namespace) -> int:
         return 0
 
 
-async def _steps(project: Project, spec: DeploySpec) -> list[Step]:
-    """What the backend would do; where it cannot say, that it would be done."""
-    from phichat.events import Step
-
-    if project.backend.supports("plan"):
-        return await project.backend.plan(spec)
-    return [Step(name=spec.name, state="planned", detail=f"{spec.model} on {project.backend.title}")]
-
-
-async def _price(project: Project, spec: DeploySpec) -> str:
+def _price(estimate: Estimate) -> str:
     """What a deployment costs, for people; empty if it is certainly free."""
-    if not project.backend.supports("estimate"):
-        return "nobody knows how much"
-    estimate = await project.backend.estimate(spec)
     if estimate.free:
         return ""
-    hourly = f"US${estimate.usd_per_hour:.2f} an hour while it is alive" if estimate.usd_per_hour else ""
     once = f"US${estimate.usd[0]:.2f} to {estimate.usd[1]:.2f}" if estimate.usd and estimate.usd[1] else ""
+    hourly = f"US${estimate.usd_per_hour:.2f} an hour while it is alive" if estimate.usd_per_hour else ""
     price = ", then ".join(part for part in (once, hourly) if part) or "nobody knows how much"
     return f"{price} ({estimate.source})" if estimate.source else price
