@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from phichat.data.demo import DEMO_FILE
 from phichat.data.options import DataOptions
 from phichat.data.table import EVAL, TRAIN
 from phichat.errors import DataError
 from phichat.events import Event
 
-DEMO = Path(__file__).with_name("demo.jsonl")
 SUFFIXES = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _TRAIN = re.compile(r"train(?![a-z])", re.IGNORECASE)
@@ -73,7 +73,7 @@ def find(source: str, options: DataOptions, report: Callable[[Event], None]) -> 
     if path.exists():
         return Source(source, "file", (Part(path.name, path),))
     if source == "demo":
-        return Source(source, "demo", (Part(DEMO.name, DEMO),))
+        return Source(source, "demo", (Part(DEMO_FILE.name, DEMO_FILE),))
     if HUB_ID.fullmatch(source) and _suffix(path) not in SUFFIXES:
         from phichat.data import hub
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -33,8 +33,9 @@ class Span:
 class ChatTemplate:
     """A template and the special tokens that it may name."""
 
-    def __init__(self, source: str, tokens: Mapping[str, str]) -> None:
+    def __init__(self, source: str, tokens: Mapping[str, str], special: Iterable[str] = ()) -> None:
         self.source = source
+        self._special = sorted(special, key=len, reverse=True)
         self._tokens = dict(tokens)
         self._tracker: list[tuple[int, int]] = []
         self._blocks: list[str] = []
@@ -54,29 +55,45 @@ class ChatTemplate:
         return self._render(turns)[0]
 
     def spans(self, turns: Sequence[Turn]) -> list[Span]:
-        """The rendered text in pieces, those that are trained marked.
+        """The rendered text in pieces: trained are the answers, each with the token that ends it.
 
-        An answer of weight 0 is not trained. A template without marks gives the answers' own texts: which
-        token ends a turn is then left out.
+        An answer of weight 0 is not trained.
+
+        Raises:
+            DataError: the template refuses the conversation, or changes what was said in it.
         """
         text, trained = self._render(turns)
-        weights = [turn.weight for turn in turns if turn.role == "assistant"]
         if not self.marks_trained:
-            trained = list(_answers(text, turns))
-        if len(trained) >= len(weights):
-            # A template may mark more than the answers: what follows the last one belongs to it.
-            weights += weights[-1:] * (len(trained) - len(weights))
-            trained = [span for span, weight in zip(trained, weights, strict=True) if weight != 0]
-        return list(_cut(text, trained))
+            trained = list(self._found(turns, text))
+        weights = [turn.weight for turn in turns if turn.role == "assistant"]
+        # A template may mark more than the answers, as Phi's end of the text: it goes with the last of them.
+        weights += weights[-1:] * (len(trained) - len(weights))
+        kept = [span for span, weight in zip(trained, weights, strict=False) if weight != 0]
+        return list(_cut(text, kept))
 
-    def _render(self, turns: Sequence[Turn]) -> tuple[str, list[tuple[int, int]]]:
+    def _found(self, turns: Sequence[Turn], text: str) -> Iterator[tuple[int, int]]:
+        """Where the answers are, for a template without marks: each begins where the model would go on."""
+        for number, turn in enumerate(turns):
+            if turn.role != "assistant":
+                continue
+            start = len(self._render(turns[:number], answer=True)[0])
+            end = start + len(turn.content)
+            if text[start:end] != turn.content:
+                raise DataError(
+                    "The model's chat template changes what was said: nobody can tell what is trained."
+                )
+            rest = text[end:].lstrip()
+            stop = next((token for token in self._special if rest.startswith(token)), "")
+            yield start, len(text) - len(rest) + len(stop) if stop else end
+
+    def _render(self, turns: Sequence[Turn], answer: bool = False) -> tuple[str, list[tuple[int, int]]]:
         import jinja2
 
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
         self._tracker, self._blocks = [], []
         try:
             for block in self._template.generate(
-                messages=messages, tools=None, documents=None, add_generation_prompt=False, **self._tokens
+                messages=messages, tools=None, documents=None, add_generation_prompt=answer, **self._tokens
             ):
                 self._blocks.append(block)
         except jinja2.TemplateError as error:
@@ -139,18 +156,6 @@ def _now(form: str) -> str:
     return datetime.now().strftime(form)
 
 
-def _answers(text: str, turns: Sequence[Turn]) -> Iterator[tuple[int, int]]:
-    """Where each answer's own text stands, as far as the template left it as it is."""
-    at = 0
-    for turn in turns:
-        found = text.find(turn.content.strip(), at)
-        if found < 0:
-            continue
-        at = found + len(turn.content.strip())
-        if turn.role == "assistant":
-            yield found, at
-
-
 def _cut(text: str, trained: Sequence[tuple[int, int]]) -> Iterator[Span]:
     at = 0
     for start, end in trained:
@@ -177,7 +182,7 @@ def load_template(folder: Path, source: Path | None = None) -> ChatTemplate | No
         for key, value in named.items()
         if key.endswith("_token") and isinstance(value, (str, dict))
     }
-    return ChatTemplate(text, tokens)
+    return ChatTemplate(text, tokens, special_tokens(folder))
 
 
 def render(turns: Sequence[Turn], folder: Path, source: Path | None = None) -> list[Span]:
@@ -190,6 +195,15 @@ def render(turns: Sequence[Turn], folder: Path, source: Path | None = None) -> l
     if template is None:
         raise DataError(f"The model in {folder} has no chat template.", "Choose a model that can chat.")
     return template.spans(turns)
+
+
+def special_tokens(folder: Path) -> frozenset[str]:
+    """The texts that a model folder's tokenizer reads as one special token each; none without its file."""
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        return frozenset()
+    added = json.loads(file.read_bytes()).get("added_tokens") or []
+    return frozenset(token["content"] for token in added if token.get("special"))
 
 
 def own_digest(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -62,15 +61,6 @@ def _nice(least: int) -> int:
             if step * power >= least:
                 return step * power
         power *= 10
-
-
-def special_tokens(folder: Path) -> frozenset[str]:
-    """The texts that a model folder's tokenizer reads as one special token each; none without its file."""
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        return frozenset()
-    added = json.loads(file.read_bytes()).get("added_tokens") or []
-    return frozenset(token["content"] for token in added if token.get("special"))
 
 
 class TokenCounter:

@@ -24,7 +24,7 @@ from phichat.data.table import (
     TRAIN,
     TRUNCATED,
 )
-from phichat.data.tokens import special_tokens
+from phichat.data.template import special_tokens
 from phichat.data.validate import SpecialTokens
 from phichat.data.writing import deal
 from phichat.errors import DataError
