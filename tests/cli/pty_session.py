@@ -33,11 +33,15 @@ class Session:
         """Press keys; `\\x03` is Ctrl-C and `\\x04` Ctrl-D."""
         os.write(self._terminal, text.encode())
 
-    def ended(self, seconds: float = 30) -> int:
-        """The exit code, once there is one."""
+    def ended(self, seconds: float = 30, pressing: str = "") -> int:
+        """The exit code, once there is one; until then a key is pressed again and again.
+
+        Python misses a Ctrl-C in the instant between showing a prompt and waiting for a key.
+        """
         deadline = time.monotonic() + seconds
         while self._process.poll() is None and time.monotonic() < deadline:
-            self._read(0.05)
+            self.type(pressing)
+            self._read(0.1)
         return self._process.wait(1)
 
     def _read(self, seconds: float) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -40,8 +41,8 @@ def test_ctrl_c_stops_the_answer_and_keeps_it(project: Path) -> None:
 def test_ctrl_c_at_the_prompt_leaves(project: Path) -> None:
     with session("chat", cwd=project) as terminal:
         terminal.until("> ")
-        terminal.type("\x03")
-        assert terminal.ended() == 130
+        # A last Ctrl-C may meet an interpreter that has nothing more to do: a shell calls that 130 as well.
+        assert terminal.ended(pressing="\x03") in (130, -signal.SIGINT)
 
 
 def test_a_failed_answer_does_not_end_the_conversation(project: Path) -> None:
