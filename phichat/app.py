@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -175,14 +176,30 @@ class PhichatApp(App[None], inherit_bindings=False):
         self._model = self.run_worker(start, group="model", exclusive=True, exit_on_error=False)
 
     def _configure(self, project: Project) -> None:
-        """Take theme and keys from the config."""
-        self.set_keymap(project.config.keys)
-        theme = project.config.theme
+        """Take theme and keys from the config; what does not exist is said, and left out."""
+        keys, theme = project.config.keys, project.config.theme
+        known = _binding_ids() if keys else frozenset()
+        for name in keys.keys() - known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "Help names them, in a wide terminal."
+            self.notify(f"There is no key binding {name!r}. {hint}", severity="warning", markup=False)
+        self.set_keymap({name: key for name, key in keys.items() if name in known})
         if theme and theme not in self.available_themes:
             names = ", ".join(self.available_themes)
-            self.notify(f"There is no theme {theme!r}. Themes: {names}.", title="theme", severity="warning")
+            self.notify(f"There is no theme {theme!r}, but {names}.", severity="warning", markup=False)
         elif theme:
             self.theme = theme
+
+
+def _binding_ids() -> frozenset[str]:
+    from phichat.screens.help import HelpScreen
+    from phichat.screens.messages import Said
+    from phichat.screens.panels import Choice
+    from phichat.screens.prompt import Prompt
+
+    owners = (PhichatApp, ChatScreen, Prompt, Said, Choice, HelpScreen)
+    every = (binding for owner in owners for binding in Binding.make_bindings(owner.BINDINGS))
+    return frozenset(binding.id for binding in every if binding.id)
 
 
 def _remembered_theme() -> str:

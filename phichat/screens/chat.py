@@ -143,8 +143,9 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
 
     def on_paste(self, event: events.Paste) -> None:
         """A text goes to the prompt, whatever has the focus."""
-        self._prompt.focus()
-        self._prompt.insert(event.text)
+        if not self._prompt.has_focus:
+            self._prompt.focus()
+            self._prompt.insert(event.text)
 
     # A turn
 
@@ -257,10 +258,12 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         self.refresh_bindings()
 
     async def action_back(self) -> None:
-        """Scroll up; from the top of what is shown, show more."""
-        if self._transcript.scroll_y == 0 and self._transcript.hidden:
+        """Scroll up; from the top of what is shown, into the earlier turns."""
+        view = self._transcript
+        if view.scroll_y == 0 and view.hidden:
             await self.action_earlier()
-        self._transcript.scroll_page_up(animate=False)
+        # After the refresh in which the earlier turns get their place.
+        self.call_after_refresh(view.scroll_page_up, animate=False)
 
     def action_on(self) -> None:
         """Scroll down."""

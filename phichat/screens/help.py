@@ -15,6 +15,9 @@ from textual.widgets import Markdown, Static
 
 from phichat.screens.keys import EDITING, Action, actions
 
+NAMES_FROM = 100
+"""Columns of the terminal from which on there is room for the names that `[keys]` of the config uses."""
+
 
 class HelpScreen(ModalScreen[None]):
     """A page over the screen that it explains."""
@@ -34,7 +37,7 @@ class HelpScreen(ModalScreen[None]):
             yield Markdown(self._text)
             for title, group in self._groups.items():
                 yield Static(title, classes="title")
-                yield Static(_table(group))
+                yield Static(_table(group, names=self.app.size.width >= NAMES_FROM))
 
     def on_mount(self) -> None:
         page = self.query_one("#help")
@@ -61,15 +64,17 @@ def _groups(screen: Screen[Any]) -> dict[str, list[Action]]:
     return groups | ({"Editing": editing} if editing else {})
 
 
-def _table(actions: list[Action]) -> Content:
+def _table(actions: list[Action], *, names: bool) -> Content:
     keys = [" ".join(action.keys) for action in actions]
     width = max(map(len, keys))
     named = max(len(action.binding.description) for action in actions)
+    told = max(len(action.binding.tooltip) for action in actions)
     lines = [
         Content.assemble(
             (f"{key:>{width}}", "bold $text-primary"),
             f"  {action.binding.description:<{named}}  ",
-            (action.binding.tooltip, "$text-muted"),
+            (f"{action.binding.tooltip:<{told}}", "$text-muted"),
+            (f"  {action.id}" if names else "", "$text-primary"),
         )
         for key, action in zip(keys, actions, strict=True)
     ]

@@ -42,3 +42,14 @@ def actions(screen: Screen[Any]) -> dict[str, Action]:
             shown = screen.app.get_key_display(binding)
             found[binding.id] = Action(binding, active.node, (*before, shown))
     return found
+
+
+def possible(screen: Screen[Any], name: str) -> Action | None:
+    """The action of that name if it can be done now, even where something nearer has taken its key."""
+    if action := actions(screen).get(name):
+        return action
+    for node in (screen, screen.app):
+        for binding in Binding.make_bindings(node.BINDINGS):
+            if binding.id == name and node.check_action(binding.action, ()):
+                return Action(binding, node, ())
+    return None

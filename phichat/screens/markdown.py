@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 
 from markdown_it import MarkdownIt
@@ -32,7 +34,7 @@ def _keep_line_ends(state: StateCore) -> None:
 
 
 class StreamedMarkdown(Vertical):
-    """A Markdown document that is fed piece by piece.
+    """A Markdown document that is there at once, or is fed piece by piece until it is finished.
 
     One pump a document appends what has come since the last time. Appending parses and lays out the
     last block again, which takes the longer the longer the block is: the pump waits accordingly.
@@ -41,17 +43,17 @@ class StreamedMarkdown(Vertical):
     def __init__(self, text: str = "", *, complete: bool = True) -> None:
         super().__init__()
         self._text = text
+        self._pending = [text]
+        self._arrived = asyncio.Event()
         self._complete = asyncio.Event()
         if complete:
-            self._complete.set()
-        self._pending: list[str] = [] if complete else [text]
-        self._arrived = asyncio.Event()
+            self.finish()
 
     async def on_mount(self) -> None:
         if self._complete.is_set():
-            await self.mount(Markdown(self._text, parser_factory=parser))
+            await self._write(self._show)
         else:
-            self.run_worker(self._pump(), group="pump")
+            self.run_worker(self._write(self._pump), group="pump")
 
     def feed(self, text: str) -> None:
         """Add to the end; it is shown when its turn comes."""
@@ -64,18 +66,32 @@ class StreamedMarkdown(Vertical):
         self._complete.set()
         self._arrived.set()
 
-    async def _pump(self) -> None:
+    async def _write(self, fill: Callable[[Markdown], Awaitable[None]]) -> None:
         try:
-            await self._append_all()
+            document = Markdown(parser_factory=parser)
+            await self.mount(document)
+            await fill(document)
         except Exception:
-            # A document that Textual cannot render must still be readable, and never end the application.
-            await self.remove_children()
-            await self.mount(Static(Content(self._text), classes="plain"))
+            # What Textual cannot render must still be readable, and never end the application.
+            await self._write_plain()
 
-    async def _append_all(self) -> None:
-        document = Markdown(parser_factory=parser)
-        await self.mount(document)
-        while not (self._complete.is_set() and not self._pending):
+    async def _write_plain(self) -> None:
+        plain = Static(classes="plain")
+        await self.remove_children()
+        await self.mount(plain)
+        while True:
+            self._arrived.clear()
+            plain.update(Content(self._text))
+            if self._complete.is_set():
+                return
+            await self._arrived.wait()
+            await self._rest(0)
+
+    async def _show(self, document: Markdown) -> None:
+        await document.update(self._text)
+
+    async def _pump(self, document: Markdown) -> None:
+        while self._pending or not self._complete.is_set():
             await self._arrived.wait()
             self._arrived.clear()
             text = "".join(self._pending)
@@ -89,7 +105,5 @@ class StreamedMarkdown(Vertical):
 
     async def _rest(self, seconds: float) -> None:
         """Leave the processor to others, unless this was the last piece."""
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._complete.wait(), max(MIN_WAIT_S, seconds))
-        except TimeoutError:
-            return

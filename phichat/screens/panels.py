@@ -6,13 +6,13 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
 from phichat.errors import PhichatError
-from phichat.screens.keys import actions
+from phichat.screens.keys import possible
 from phichat.screens.session import Readiness, Session
 from phichat.screens.wording import size
 
@@ -38,15 +38,16 @@ class Choice(Static, can_focus=True):
 
     async def action_press(self) -> None:
         """Do what the key does, unless that is not possible any more."""
-        if action := actions(self.screen).get(self._binding):
+        if action := possible(self.screen, self._binding):
             await action.run()
 
     def _show(self) -> None:
-        action = actions(self.screen).get(self._binding)
+        action = possible(self.screen, self._binding)
         self.display = action is not None
         if action:
             self.tooltip = action.binding.tooltip
-            self.update(Content.assemble((action.keys[0], "bold"), f" {action.binding.description}"))
+            key = f"{action.keys[0]} " if action.keys else ""
+            self.update(Content.assemble((key, "bold"), action.binding.description))
 
 
 class ErrorPanel(Vertical):
@@ -63,9 +64,10 @@ class ErrorPanel(Vertical):
 
 def explain(problem: PhichatError, retry: str) -> ComposeResult:
     """What a panel about an error consists of; `retry` is the id of the binding that tries again."""
-    yield Static(Content.assemble(("✗ ", "$text-error"), problem.message), classes="what")
+    words = [Static(Content.assemble(("✗ ", "$text-error"), problem.message), classes="what")]
     if problem.hint:
-        yield Static(Content(problem.hint), classes="hint")
+        words.append(Static(Content(problem.hint), classes="hint"))
+    yield VerticalScroll(*words, classes="words")
     yield Horizontal(Choice(retry), classes="choices")
 
 

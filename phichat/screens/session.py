@@ -52,6 +52,11 @@ def problem_of(error: Exception, backend: str = "") -> PhichatError:
     )
 
 
+def short_name(base_model: str) -> str:
+    """A model's name as it fits a line: of a hub id or a path only the end."""
+    return re.split(r"[\\/]", base_model.rstrip("\\/"))[-1].partition("@")[0]
+
+
 class Session:
     """One project, opened after the first frame, and the deployment that answers its chats.
 
@@ -106,9 +111,8 @@ class Session:
 
     @property
     def model(self) -> str:
-        """The model's name as it fits a line: of a hub id or a path only the end."""
-        name = self.project.base_model if self.project else ""
-        return re.split(r"[\\/]", name.rstrip("\\/"))[-1].partition("@")[0]
+        """The model's short name; empty until the project is open."""
+        return short_name(self.project.base_model) if self.project else ""
 
     async def aclose(self) -> None:
         """Let go of the project; what runs elsewhere runs on."""

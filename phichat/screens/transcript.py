@@ -129,7 +129,7 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
         async with self.batch():
             await self.mount_all([TurnView(turn) for turn in turns], before=first)
             await self._offer_earlier()
-        self.call_after_refresh(self.scroll_to_widget, first, top=True, animate=False)
+        self.call_after_refresh(self.scroll_to_widget, first, top=True, animate=False, immediate=True)
 
     def view(self, turn: Turn) -> TurnView | None:
         """What shows a turn; None if it is not mounted."""

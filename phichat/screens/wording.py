@@ -36,4 +36,4 @@ def _scale(count: float) -> int:
 
 def _number(value: float) -> str:
     """At most one decimal, and none where it would say nothing."""
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}".removesuffix(".0")

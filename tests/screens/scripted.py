@@ -38,11 +38,12 @@ DOWNLOAD = 98_000_000
 class Script:
     """What happens, in the order in which a test lets it happen.
 
-    Deploying waits for `loaded`, and reports what `report` is given meanwhile. An answer is what is put
-    into `answers`: texts, at last a `Usage` or an exception.
+    Deploying sets `deploying`, waits for `loaded`, and reports what `report` is given meanwhile. An
+    answer is what is put into `answers`: texts, at last a `Usage` or an exception.
     """
 
     def __init__(self) -> None:
+        self.deploying = asyncio.Event()
         self.loaded = asyncio.Event()
         self.answers: asyncio.Queue[str | Usage | Exception] = asyncio.Queue()
         self.asked: list[list[Message]] = []
@@ -89,6 +90,7 @@ class ScriptedBackend(Backend[Settings]):
         script = self.script
         script.deploys += 1
         script.report = report
+        script.deploying.set()
         try:
             await script.loaded.wait()
         except asyncio.CancelledError:

@@ -1,0 +1,78 @@
+"""Driving the running application, and looking at it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual import events
+from textual.pilot import Pilot
+from textual.strip import Strip
+from textual.widgets import Markdown
+
+from phichat.screens.chat import ChatScreen
+from phichat.screens.messages import Answer
+from phichat.screens.prompt import Prompt
+from phichat.screens.session import Phase
+
+
+def chat(pilot: Pilot[None]) -> ChatScreen:
+    """The chat screen of a running application."""
+    screen = pilot.app.screen
+    assert isinstance(screen, ChatScreen)
+    return screen
+
+
+def prompt(pilot: Pilot[None]) -> Prompt:
+    """Where one types."""
+    return chat(pilot).query_one(Prompt)
+
+
+def shown_answer(pilot: Pilot[None]) -> str:
+    """The source of what the last answer shows as Markdown."""
+    return chat(pilot).query(Answer).last().query_one(Markdown).source
+
+
+async def phase(pilot: Pilot[None], wanted: Phase) -> None:
+    """Wait until the model is that far."""
+    session = chat(pilot).session
+    await until(pilot, lambda: session.readiness.phase == wanted)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Let the application work until something is so: a thread or a pump may be on its way."""
+    for _ in range(1000):
+        await pilot.pause()
+        if condition():
+            await pilot.pause()
+            return
+        await pilot.pause(0.01)
+    raise AssertionError("It did not come to that.")
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """Wait until every answer is shown to its end."""
+    await until(pilot, lambda: chat(pilot).conversation.running is None)
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+async def write(pilot: Pilot[None], text: str) -> None:
+    """Paste a text: the pilot takes 60 ms to press one key."""
+    pilot.app.post_message(events.Paste(text))
+    await pilot.pause()
+
+
+async def ask(pilot: Pilot[None], question: str) -> None:
+    """Write a question and send it."""
+    await write(pilot, question)
+    await pilot.press("enter")
+
+
+def strips(pilot: Pilot[None]) -> list[Strip]:
+    """The lines of the screen as they are drawn."""
+    return pilot.app.screen._compositor.render_strips(pilot.app.size)
+
+
+def picture(pilot: Pilot[None]) -> str:
+    """Everything that is to be seen, as lines of text."""
+    return "\n".join(line.text.rstrip() for line in strips(pilot))

@@ -1,0 +1,165 @@
+"""The project in the background: opened once, its model offered, made ready, or why not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from phichat.errors import ConfigError, PluginError, UnavailableError
+from phichat.events import Progress, Status, Step
+from phichat.screens.session import Readiness, Session, problem_of, short_name
+from phichat.workflow import Project
+from tests.screens.scripted import DOWNLOAD, Script, opener
+
+
+@pytest.fixture
+def session(script: Script, folder: Path, cache: Path) -> Session:
+    return Session(opener(script, folder))
+
+
+def heard(session: Session) -> list[Readiness]:
+    """What its listeners see, from now on."""
+    changes: list[Readiness] = []
+    session.listen(lambda: changes.append(session.readiness))
+    return changes
+
+
+async def test_the_project_is_opened_outside_the_event_loop(
+    script: Script, folder: Path, weights: None
+) -> None:
+    threads: list[threading.Thread] = []
+    open_project = opener(script, folder)
+
+    def observed() -> Project:
+        threads.append(threading.current_thread())
+        return open_project()
+
+    script.loaded.set()
+    session = Session(observed)
+    await session.start()
+    await session.start()
+    assert [thread is threading.main_thread() for thread in threads] == [False]
+    assert (session.backend, session.model) == ("local", "smollm2")
+
+
+async def test_weights_that_are_there_are_loaded_without_a_question(
+    session: Session, script: Script, weights: None
+) -> None:
+    phases = heard(session)
+    script.loaded.set()
+    await session.start()
+    assert [each.phase for each in phases] == ["opening", "preparing", "ready"]
+    assert (await session.deployment()).id == "smollm2"
+
+
+async def test_missing_weights_are_offered_with_their_size_and_nothing_is_fetched(
+    session: Session, script: Script
+) -> None:
+    await session.start()
+    assert session.readiness.phase == "offered"
+    assert session.readiness.size is not None
+    assert 90e6 < session.readiness.size < 110e6
+    assert script.deploys == 0
+
+
+async def test_a_download_can_be_cancelled_and_tried_again(session: Session, script: Script) -> None:
+    await session.start()
+    size = session.readiness.size
+    download = asyncio.create_task(session.start(download=True))
+    await script.deploying.wait()
+    script.progress(34e6)
+    assert session.readiness == Readiness("preparing", "downloading 34 of 98 MB", 34e6, DOWNLOAD, size)
+    download.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await download
+    assert session.readiness == Readiness("declined", size=size)
+    assert script.cancelled_deploys == 1
+    script.loaded.set()
+    await session.start(download=True)
+    assert session.readiness.phase == "ready"
+
+
+async def test_who_waits_for_the_deployment_gets_it_when_it_is_there(
+    session: Session, script: Script, weights: None
+) -> None:
+    waiting = asyncio.create_task(session.deployment())
+    script.deploy_error = UnavailableError("Not now.")
+    script.loaded.set()
+    await session.start()
+    assert session.readiness.problem is script.deploy_error
+    assert not waiting.done()
+    script.deploy_error = None
+    await session.start()
+    assert (await waiting).id == "smollm2"
+
+
+async def test_a_config_that_cannot_be_read_is_read_again(
+    script: Script, folder: Path, weights: None
+) -> None:
+    (folder / "phichat.toml").write_text("backnd = 'local'\n", encoding="utf-8")
+    session = Session(opener(script, folder))
+    script.loaded.set()
+    await session.start()
+    assert isinstance(session.readiness.problem, ConfigError)
+    assert "backend" in session.readiness.problem.hint
+    (folder / "phichat.toml").write_text("backend = 'local'\n", encoding="utf-8")
+    await session.start()
+    assert session.readiness.phase == "ready"
+
+
+async def test_events_are_told_in_words(session: Session, script: Script, weights: None) -> None:
+    start = asyncio.create_task(session.start())
+    await script.deploying.wait()
+    said = []
+    for event in (
+        Step(name="server", state="running"),
+        Progress(what="reading weights", done=3, total=12, unit="tensors"),
+        Status(state="preparing", detail="warming up"),
+        Step(name="server", state="done"),
+    ):
+        script.report(event)
+        said.append((session.readiness.detail, session.readiness.total))
+    assert said == [
+        ("preparing the server", None),
+        ("reading weights 3 of 12 tensors", 12),
+        ("warming up", None),
+        ("warming up", None),
+    ]
+    start.cancel()
+
+
+async def test_listeners_are_not_told_of_every_chunk(session: Session, script: Script) -> None:
+    await session.start()
+    start = asyncio.create_task(session.start(download=True))
+    await script.deploying.wait()
+    changes = heard(session)
+    for done in range(1000):
+        script.progress(done)
+    assert len(changes) < 10
+    assert session.readiness.done == 999
+    start.cancel()
+
+
+def test_a_stray_exception_is_somebodys_bug() -> None:
+    problem = problem_of(KeyError("usage"), "cloudy")
+    assert isinstance(problem, PluginError)
+    assert "'cloudy'" in problem.message
+    assert "KeyError" in problem.message
+    known = ConfigError("No.")
+    assert problem_of(known, "cloudy") is known
+
+
+@pytest.mark.parametrize(
+    ("base_model", "name"),
+    [
+        ("smollm2", "smollm2"),
+        ("microsoft/Phi-3.5-mini-instruct@2fe192450127e6a83f7441aef6e3ca586c338b77", "Phi-3.5-mini-instruct"),
+        ("/models/my-phi/", "my-phi"),
+        ("C:\\models\\my-phi", "my-phi"),
+    ],
+)
+def test_a_models_name_fits_a_line(base_model: str, name: str) -> None:
+    assert short_name(base_model) == name
