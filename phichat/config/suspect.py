@@ -16,10 +16,11 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _KEY_VALUE = re.compile(
-    r"""hf_[A-Za-z0-9]{20,} | sk-[A-Za-z0-9_-]{16,} | gh[opsur]_[A-Za-z0-9]{20,}
+    r"""(?<![A-Za-z0-9])
+      (?:hf_[A-Za-z0-9]{20,} | sk-[A-Za-z0-9_-]{16,} | gh[opsur]_[A-Za-z0-9]{20,}
       | github_pat_[A-Za-z0-9_]{20,} | AKIA[0-9A-Z]{16} | eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*
       | [A-Za-z0-9+/]{86}== | [A-Za-z0-9]{20,}JQQJ99[A-Za-z0-9]{20,}
-      | (?:AccountKey|SharedAccessKey|sig)=[A-Za-z0-9%+/=_-]{16,}""",
+      | (?:AccountKey|SharedAccessKey|sig)=[A-Za-z0-9%+/=_-]{16,})""",
     re.VERBOSE,
 )
 

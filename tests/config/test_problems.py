@@ -149,6 +149,11 @@ def test_what_looks_like_a_key_is_refused_in_a_file_and_masked_in_texts(refused:
     assert without_keys(f"at {token}.", "[secret]") in ("at [secret].", "at [secret]")
 
 
+@pytest.mark.parametrize("value", ["./task-descriptions-of-2024", "org/risk-assessment-model-v2", "a" * 40])
+def test_a_name_is_not_taken_for_a_key(value: str) -> None:
+    assert not looks_like_key(value)
+
+
 def test_a_secret_in_a_file_is_refused_with_the_command_that_keeps_it(refused: Refused) -> None:
     for text, name in [
         ("hf_token = 'abc'", "hf_token"),
