@@ -23,10 +23,11 @@ class SpecialTokens:
 
     def find(self, text: str) -> str | None:
         """The first special token in a text."""
-        if not any(start in text for start in self._starts):
-            return None
-        found = self._pattern.search(text)
-        return found.group() if found else None
+        for start in self._starts:
+            if start in text:
+                found = self._pattern.search(text)
+                return found.group() if found else None
+        return None
 
 
 Place = Callable[[int], tuple[str, str]]

@@ -1,0 +1,164 @@
+"""What preparing data costs: `python benchmarks/bench_data.py [--rows N] [--model FOLDER]`.
+
+Generates conversations of UltraChat's shape (200,000 make about 1.3 GB) in a temporary folder and prepares
+them several times, each check by itself. The rate of the core pass (read, parse, validate, hash, divide,
+write) is compared with parsing alone by the fastest JSON library that is installed, in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from phichat.data import DataOptions, ModelFiles, prepare
+from phichat.data.options import Treatment
+
+WORDS = 20_000
+PARSE = """
+import sys, time
+from pathlib import Path
+name, path = sys.argv[1:]
+if name == "orjson":
+    from orjson import loads as parse
+elif name == "json":
+    from json import loads as parse
+else:
+    import msgspec
+    from phichat.data.conversation import Conversation
+    parse = msgspec.json.Decoder(*([Conversation] if name == "msgspec, typed" else [])).decode
+start = time.perf_counter()
+with open(path, "rb", buffering=1 << 20) as file:
+    for line in file:
+        parse(line)
+print(time.perf_counter() - start)
+"""
+
+
+def vocabulary(source: random.Random) -> list[str]:
+    """Words of a made-up language, with some accents, quotation marks and line ends among them."""
+    letters = "etaoinshrdlucmfwypvbgk"
+    words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(WORDS)]
+    return words + ["café", "naïve", "—", "“quoted”", '"so"', "end.\n\n", "1984", "3.5"] * 250
+
+
+def generate(path: Path, rows: int) -> None:
+    """Write `rows` conversations of 4 to 10 messages, about 6.5 kB each."""
+    source = random.Random(7)
+    words = vocabulary(source)
+    with path.open("w", encoding="utf-8") as file:
+        for _ in range(rows):
+            messages = []
+            for _ in range(source.randint(2, 5)):
+                asked = " ".join(source.choices(words, k=source.randint(10, 60)))
+                said = " ".join(source.choices(words, k=source.randint(120, 380)))
+                messages += [{"content": asked, "role": "user"}, {"content": said, "role": "assistant"}]
+            row = {"prompt": messages[0]["content"], "prompt_id": f"{source.getrandbits(256):064x}"}
+            file.write(json.dumps({**row, "messages": messages}, ensure_ascii=False) + "\n")
+
+
+def parse_seconds(name: str, path: Path) -> float | None:
+    """Seconds that a library needs to parse every line; None if it is not installed."""
+    ran = subprocess.run([sys.executable, "-c", PARSE, name, str(path)], capture_output=True, text=True)
+    return float(ran.stdout) if ran.returncode == 0 else None
+
+
+def spin_seconds() -> float:
+    """Wall time of a fixed amount of work: what grows here is other processes' doing, not ours."""
+    start = time.perf_counter()
+    sum(number * number for number in range(5_000_000))
+    return time.perf_counter() - start
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[int]]:
+    """The most bytes that all child processes together had resident, looked at 20 times a second."""
+    peak, ended = [0], threading.Event()
+
+    def look() -> None:
+        me = psutil.Process()
+        while not ended.wait(0.05):
+            total = 0
+            for child in me.children(recursive=True):
+                try:
+                    total += child.memory_info().rss
+                except psutil.Error:
+                    continue
+            peak[0] = max(peak[0], total)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        thread.join()
+
+
+def bare(model: ModelFiles | None, **chosen: Any) -> DataOptions:
+    """Options with every check across rows off, but those that are chosen."""
+    off: Treatment = "off"
+    checks = {"duplicates": off, "near_duplicates": off, "leakage": off, "personal": off, "tokens": False}
+    return DataOptions.model_validate({**checks, "model": model, **chosen})
+
+
+def measure(name: str, source: Path, options: DataOptions, size: float) -> float:
+    """Prepare once; prints and returns the seconds."""
+    with tempfile.TemporaryDirectory(dir=source.parent) as out, peak_memory() as peak:
+        before = spin_seconds()
+        start = time.perf_counter()
+        prepared = asyncio.run(prepare(str(source), options, Path(out), lambda _: None))
+        seconds = time.perf_counter() - start
+        counts = prepared.manifest.counts
+    print(
+        f"{name:34} {seconds:8.1f} s {size / seconds:8.0f} MB/s   peak {peak[0] / 2**20:6.0f} MiB"
+        f"   train {counts.train:,} eval {counts.eval:,}"
+        f"   idle control {before:.2f} → {spin_seconds():.2f} s",
+        flush=True,
+    )
+    return seconds
+
+
+def main() -> None:
+    """Generate, measure, print, delete."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--model", type=Path, help="a model folder, to count tokens with its tokenizer")
+    args = parser.parse_args()
+    known = ModelFiles(name="none", special_tokens=("<|im_start|>", "<|im_end|>", "<|endoftext|>"))
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "conversations.jsonl"
+        generate(source, args.rows)
+        size = source.stat().st_size / 1e6
+        print(f"{args.rows:,} conversations, {size:,.0f} MB, {os.cpu_count()} cores, load {os.getloadavg()}")
+        parsed = {}
+        for name in ("json", "orjson", "msgspec", "msgspec, typed"):
+            seconds = parse_seconds(name, source)
+            if seconds:
+                parsed[name] = seconds
+                print(f"parsing alone, {name:19} {seconds:8.1f} s {size / seconds:8.0f} MB/s", flush=True)
+        core = measure("core pass", source, bare(known), size)
+        print(f"core pass / parsing alone: {min(parsed.values()) / core:.2f} (wanted: 0.20 or more)")
+        measure("core pass + duplicates", source, bare(known, duplicates="report", leakage="report"), size)
+        measure("core pass + near duplicates", source, bare(known, near_duplicates="report"), size)
+        measure("core pass + personal data", source, bare(known, personal="report"), size)
+        if args.model:
+            model = ModelFiles(name=args.model.name, folder=args.model)
+            measure("core pass + token counts", source, bare(model, tokens=True), size)
+
+
+if __name__ == "__main__":
+    main()
