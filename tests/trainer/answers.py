@@ -13,6 +13,7 @@ import torch
 from contract import EngineError, Message, Options, Usage
 from engine import Engine
 from generation import Generation
+from tests import tiny
 
 DEADLINE = 60
 """Seconds after which an answer that does not come is a failure."""
@@ -55,6 +56,17 @@ def ask(engine: Engine, messages: Sequence[Message] | str, **options: Any) -> An
     """The whole answer to a conversation, or to one question."""
     conversation = [user(messages)] if isinstance(messages, str) else messages
     return Asked(engine, conversation, Options(**options)).rest()
+
+
+def endless(folder: Path, **overrides: Any) -> Path:
+    """A tiny model whose greedy answers never end: the tokens that could end them have no chance."""
+    from safetensors.torch import load_file, save_file
+
+    tiny.build(folder, initializer_range=0.3, **overrides)
+    weights = load_file(folder / "model.safetensors")
+    weights["lm_head.weight"][: len(tiny.SPECIAL_TOKENS)] = 0
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 def user(text: str) -> Message:

@@ -15,13 +15,12 @@ import torch
 from contract import ContextError, ConversationError, EngineError, Message, ModelError, Options, Usage
 from engine import Engine
 from tests import tiny
+from tests.trainer import answers
 from tests.trainer.answers import DEADLINE, Asked, Reference, ask, assistant, system, user
 
 QUESTION = "Who founded Microsoft?"
 BYTES_PER_TOKEN = 2 * 2 * 2 * 16 * 4
 """Of the tiny model: keys and values, layers, heads, width, bytes of a float."""
-ENDLESS = Options(temperature=1.0, seed=1)
-"""With `endless`: an answer that goes on to the end of the context."""
 
 
 @pytest.fixture(scope="module")
@@ -55,16 +54,9 @@ def engine(make: Callable[..., Engine]) -> Engine:
     return make()
 
 
-@pytest.fixture
-def endless(make: Callable[..., Engine]) -> Callable[..., Engine]:
-    """Engines whose model never ends by itself."""
-
-    def endless(*args: Any, **options: Any) -> Engine:
-        engine = make(*args, **options)
-        engine._ends = frozenset()
-        return engine
-
-    return endless
+@pytest.fixture(scope="module")
+def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return answers.endless(tmp_path_factory.mktemp("endless"))
 
 
 def words(count: int, start: int = 0) -> str:
@@ -210,13 +202,14 @@ def test_the_history_is_read_once(engine: Engine, monkeypatch: pytest.MonkeyPatc
 def test_regenerating_reads_nothing_again(engine: Engine) -> None:
     conversation = [user(words(400))]
     assert ask(engine, conversation, max_tokens=9).tokens == ask(engine, conversation, max_tokens=9).tokens
+    assert sum(len(held.tokens) for held in engine._pool._idle) < 500
 
 
 # Side by side
 
 
-def test_answers_interleave(endless: Callable[..., Engine]) -> None:
-    engine = endless()
+def test_answers_interleave(make: Callable[..., Engine], endless: Path) -> None:
+    engine = make(endless)
     log: list[str] = []
     done = threading.Semaphore(0)
 
@@ -260,9 +253,9 @@ def test_more_conversations_than_there_is_room_for(make: Callable[..., Engine], 
 # Stopping
 
 
-def test_cancel_keeps_the_partial_answer(endless: Callable[..., Engine]) -> None:
-    engine = endless()
-    asked = Asked(engine, [user(QUESTION)], ENDLESS)
+def test_cancel_keeps_the_partial_answer(make: Callable[..., Engine], endless: Path) -> None:
+    engine = make(endless)
+    asked = Asked(engine, [user(QUESTION)], Options())
     first = asked.next()
     asked.generation.cancel()
     answer = asked.rest()
@@ -273,49 +266,49 @@ def test_cancel_keeps_the_partial_answer(endless: Callable[..., Engine]) -> None
 
 def test_cancel_in_the_middle_of_a_prompt(make: Callable[..., Engine], tmp_path: Path) -> None:
     engine = make(tiny.build(tmp_path, max_position_embeddings=40_000))
-    asked = Asked(engine, [user(words(30_000))], ENDLESS)
+    asked = Asked(engine, [user(words(30_000))], Options())
     asked.generation.cancel()
     usage = asked.rest().usage
     assert (usage.finish_reason, usage.completion_tokens) == ("cancelled", 0)
 
 
-def test_cancel_while_waiting_for_room(endless: Callable[..., Engine]) -> None:
-    engine = endless(blocks=2)
-    first = Asked(engine, [user(words(300))], ENDLESS)
+def test_cancel_while_waiting_for_room(make: Callable[..., Engine], endless: Path) -> None:
+    engine = make(endless, blocks=2)
+    first = Asked(engine, [user(words(300))], Options())
     first.next()
-    second = Asked(engine, [user(words(300, start=1))], ENDLESS)
+    second = Asked(engine, [user(words(300, start=1))], Options())
     second.generation.cancel()
     assert second.rest().usage.finish_reason == "cancelled"
     first.generation.cancel()
     assert first.rest().usage.finish_reason == "cancelled"
 
 
-def test_closing_the_stream_stops_the_model(endless: Callable[..., Engine]) -> None:
-    engine = endless()
-    stream = engine.stream([user(QUESTION)], ENDLESS)
+def test_closing_the_stream_stops_the_model(make: Callable[..., Engine], endless: Path) -> None:
+    engine = make(endless)
+    stream = engine.stream([user(QUESTION)], Options())
     next(stream)
     stream.close()  # type: ignore[attr-defined]
     assert ask(engine, QUESTION, max_tokens=1).usage.completion_tokens == 1
     assert not engine._active
 
 
-def test_a_listener_that_is_gone_stops_its_answer_only(endless: Callable[..., Engine]) -> None:
-    engine = endless()
+def test_a_listener_that_is_gone_stops_its_answer_only(make: Callable[..., Engine], endless: Path) -> None:
+    engine = make(endless)
     called = threading.Event()
 
     def gone(item: object) -> None:
         called.set()
         raise RuntimeError("the event loop is closed")
 
-    generation = engine.chat([user(QUESTION)], ENDLESS, gone)
+    generation = engine.chat([user(QUESTION)], Options(), gone)
     assert called.wait(DEADLINE)
     assert ask(engine, QUESTION, max_tokens=5).usage.completion_tokens == 5
     assert generation.cancelled
 
 
-def test_closing_the_engine_ends_every_answer(endless: Callable[..., Engine]) -> None:
-    engine = endless(blocks=2)
-    asked = [Asked(engine, [user(words(300, start=start))], ENDLESS) for start in range(3)]
+def test_closing_the_engine_ends_every_answer(make: Callable[..., Engine], endless: Path) -> None:
+    engine = make(endless, blocks=2)
+    asked = [Asked(engine, [user(words(300, start=start))], Options()) for start in range(3)]
     asked[0].next()
     engine.close(DEADLINE)
     assert [one.rest().usage.finish_reason for one in asked] == ["cancelled"] * 3
