@@ -18,6 +18,7 @@ VERBS = {
     "secret": "keep keys and tokens in the keyring",
     "models": "the base models, and their weights on this machine",
     "backends": "where it can happen: the installed backends",
+    "data": "make any conversations training files: check, divide, report",
     "deploy": "make a model answer chats",
     "env": "OPENAI_BASE_URL and OPENAI_API_KEY for other clients",
     "chat": "a conversation, or one answer on standard output",

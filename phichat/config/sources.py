@@ -20,6 +20,10 @@ RESERVED = frozenset({"PHICHAT_HOME", "PHICHAT_CACHE", "PHICHAT_SERVE_KEY", "PHI
 FLAGS: Mapping[str, str] = {
     "backend": "--backend",
     "base_model": "--model",
+    "data.split": "--split",
+    "data.test_size": "--test-size",
+    "data.seed": "--seed",
+    "data.max_length": "--max-length",
     "chat.system": "--system",
     "chat.temperature": "--temperature",
     "chat.top_p": "--top-p",

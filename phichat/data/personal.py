@@ -103,7 +103,7 @@ RULES: tuple[tuple[str | re.Pattern[str], tuple[Rule, ...]], ...] = (
     ),
     (_DOTTED, (_rule("ip", r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d.])", _public),)),
 )
-"""What must be in a text at all, which most texts have not and which is found many times faster; then the rules."""
+"""What a text must have at all, which is found many times faster and most have not; then the rules."""
 
 
 def find(text: str) -> list[Found]:

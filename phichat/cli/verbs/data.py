@@ -1,0 +1,218 @@
+"""`phichat data`: any conversations in, checked and divided training files out."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.data import BadRowsError, DataOptions, Manifest, Prepared
+    from phichat.workflow import Project
+
+SHOWN = 20
+"""Problems that are told one by one; the file that is named has all of them."""
+
+
+def arguments(parser: Parser) -> None:
+    """Take the source, how to read it, and what to do about what is found."""
+    from phichat.cli.options import add_config_flags
+
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        help="file, folder, owner/name of the hub, '-' for standard input, or 'demo'; default: data.source",
+    )
+    add_config_flags(parser, "base_model", "data.split", "data.test_size", "data.seed", "data.max_length")
+    parser.add_argument("--subset", help="configuration of a hub dataset that has several")
+    parser.add_argument("--revision", help="commit, tag or branch of a hub dataset")
+    parser.add_argument("--format", metavar="NAME", help="the rows' format, where it cannot be recognised")
+    parser.add_argument(
+        "--map", metavar="ROLE=COLUMN,…", help="columns of flat rows: user=question,assistant=answer,system=…"
+    )
+    parser.add_argument("--skip-bad", action="store_true", help="leave rows with errors out, into a file")
+    for flag, what in (
+        ("--duplicates", "rows that equal an earlier one"),
+        ("--near-duplicates", "rows that nearly repeat an earlier one"),
+        ("--leakage", "held-out rows whose questions are trained on"),
+    ):
+        parser.add_argument(flag, choices=("off", "report", "remove"), default="report", help=what)
+    parser.add_argument(
+        "--personal",
+        choices=("off", "report", "mask", "remove"),
+        default="report",
+        help="likely personal data and keys",
+    )
+    parser.add_argument("--no-tokens", action="store_true", help="do not count every row's tokens")
+    parser.add_argument(
+        "--json", action="store_true", help="events, then the manifest, one JSON object a line"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare the source and report on it; 1 if it has errors.
+
+    Raises:
+        ConfigError: no source is named, or a flag is wrong.
+        DataError: the source cannot be read.
+    """
+    return asyncio.run(_data(args))
+
+
+async def _data(args: argparse.Namespace) -> int:
+    from phichat.cli.options import open_project
+    from phichat.data import BadRowsError
+
+    async with open_project(args) as project:
+        source, options = _source(args, project), _options(args, project)
+        try:
+            prepared = await _prepared(source, options, project, args.json)
+        except BadRowsError as error:
+            _tell(error, args.json)
+            raise
+    _show(prepared, args.json)
+    return 0
+
+
+async def _prepared(source: str, options: DataOptions, project: Project, as_json: bool) -> Prepared:
+    from phichat.cli.narration import narrated
+    from phichat.cli.terminal import out
+    from phichat.data import prepare
+    from phichat.events import dump
+
+    folder = project.state / "data"
+    if as_json:
+        return await prepare(source, options, folder, lambda event: out(dump(event)))
+    with narrated() as narrator:
+        return await prepare(source, options, folder, narrator)
+
+
+def _source(args: argparse.Namespace, project: Project) -> str:
+    from phichat.errors import ConfigError
+
+    source: str | None = args.source or project.config.data.source
+    if source is None:
+        raise ConfigError("No source of conversations is named.", "To try it with ours: phichat data demo")
+    return source
+
+
+def _options(args: argparse.Namespace, project: Project) -> DataOptions:
+    from phichat.data import DataOptions
+    from phichat.data.base_model import model_files
+
+    chosen = project.config.data
+    return DataOptions(
+        format=args.format,
+        columns=_columns(args.map),
+        split=chosen.split,
+        subset=args.subset,
+        revision=args.revision,
+        test_size=chosen.test_size,
+        seed=chosen.seed,
+        skip_bad=args.skip_bad,
+        duplicates=args.duplicates,
+        near_duplicates=args.near_duplicates,
+        leakage=args.leakage,
+        personal=args.personal,
+        tokens=not args.no_tokens,
+        max_length=chosen.max_length,
+        model=model_files(project.base_model, project.folders.cache),
+        cache=project.folders.cache / "datasets",
+    )
+
+
+def _columns(text: str | None) -> Any:
+    """The columns by role that `--map` names."""
+    from phichat.errors import ConfigError
+
+    columns = {}
+    for pair in (text or "").split(",") if text else ():
+        role, equals, column = pair.strip().partition("=")
+        if role not in ("user", "assistant", "system") or not equals or not column:
+            told = f"--map {text} is not understood at {pair.strip()!r}."
+            raise ConfigError(told, "For example: --map user=question,assistant=answer,system=instructions")
+        columns[role] = column
+    return columns
+
+
+def _tell(error: BadRowsError, as_json: bool) -> None:
+    """The first problems, one sentence each, and where all of them are."""
+    from phichat.cli.terminal import narrate, out_json
+    from phichat.data.rows import problems
+
+    if as_json:
+        for problem in problems(error.problems_file):
+            out_json("problem", problem.model_dump())
+        return
+    for problem in islice(problems(error.problems_file), SHOWN):
+        narrate(str(problem))
+    every = sum(error.counts.values())
+    if every > SHOWN:
+        narrate(f"… and {every - SHOWN:,} more: all {every:,} are in {error.problems_file}")
+
+
+def _show(prepared: Prepared, as_json: bool) -> None:
+    from phichat.cli.terminal import out, out_json, table
+
+    manifest = prepared.manifest
+    if as_json:
+        out_json("manifest", {"folder": str(prepared.folder), **manifest.model_dump(mode="json")})
+        return
+    out(table([*_facts(manifest), ("folder", str(prepared.folder))]))
+
+
+def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """The report, as pairs of a name and a sentence."""
+    counts, split = manifest.counts, manifest.split
+    yield "source", f"{manifest.source} {manifest.revision[:12]}".rstrip()
+    for part in manifest.parts:
+        yield "", f"{part.name}: {part.rows:,} rows, {part.kind}, {part.format} ({part.evidence})"
+    how = "as the source divides them" if split.given else f"{split.share:.1%} held out, seed {split.seed}"
+    yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({how})"
+    if counts.bad:
+        yield "bad", f"{counts.bad:,} left out, in bad.jsonl: {_by_kind(manifest)}"
+    yield from _health(manifest)
+    tokens = manifest.tokens
+    if tokens:
+        told = f"{tokens.total:,} in all; a row has {tokens.median:,} (median), at most {tokens.longest:,}"
+        yield "tokens", told
+        if counts.truncated:
+            rows = counts.train + counts.eval
+            yield (
+                "truncated",
+                f"{counts.truncated:,} rows ({counts.truncated / rows:.1%}) at {manifest.max_length:,}",
+            )
+    for field, times in manifest.ignored.items():
+        yield "ignored", f"{field} ({times:,} times): no field of a conversation"
+    for file in manifest.passed_over:
+        yield "ignored", f"{file}: holds no rows"
+    for check in manifest.not_done:
+        yield "not checked", check
+
+
+def _by_kind(manifest: Manifest) -> str:
+    from phichat.data.problems import summary
+
+    return summary(manifest.counts.problems)
+
+
+def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the checks across rows found, and what was done about it."""
+    counts = manifest.counts
+    done = {"remove": " (removed, in removed.jsonl)", "mask": " (masked)"}
+    for name, count, treated in (
+        ("duplicates", counts.duplicates, "duplicates"),
+        ("near duplicates", counts.near_duplicates, "near_duplicates"),
+        ("leakage", counts.leaked, "leakage"),
+    ):
+        if count:
+            yield name, f"{count:,} rows{done.get(manifest.treated[treated], '')}"
+    if counts.personal_rows:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.personal.items())
+        told = f"{counts.personal_rows:,} rows: {kinds}{done.get(manifest.treated['personal'], '')}"
+        yield "personal data", told
