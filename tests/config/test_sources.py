@@ -36,14 +36,14 @@ def test_every_value_says_where_it_came_from(place: Place) -> None:
         project="backend = 'local'\n\n[data]\nsource = 'x.jsonl'\ntest_size = 0.1\n",
         user="theme = 'dark'\n",
         environ={"PHICHAT_TRAIN__EPOCHS": "2"},
-        flags={"chat.temperature": "0", "data.seed": 5},
+        flags={"chat.temperature": "0", "deploy.ttl_hours": 5},
     )
     said = {key: str(origin) for key, origin in loaded.origins.items()}
     assert said["data.test_size"] == f"{place.file}:5"
     assert said["theme"] == f"{place.own}:1"
     assert said["train.epochs"] == "PHICHAT_TRAIN__EPOCHS"
     assert said["chat.temperature"] == "--temperature"
-    assert said["data.seed"] == "--set data.seed"
+    assert said["deploy.ttl_hours"] == "--set deploy.ttl_hours"
     assert said["chat.top_p"] == "default"
     assert loaded.origins["theme"].source == "user"
 
