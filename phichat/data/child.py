@@ -10,31 +10,9 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from phichat.data.options import DataOptions
+from phichat.data.request import OUTCOME_FILE, REQUEST_FILE, ROWS_FOLDER, Outcome, Request
 from phichat.errors import PhichatError
 from phichat.events import Event, dump
-
-REQUEST_FILE = "request.json"
-OUTCOME_FILE = "outcome.json"
-ROWS_FOLDER = "rows"
-
-
-class Request(BaseModel):
-    """What to prepare."""
-
-    source: str
-    options: DataOptions
-
-
-class Outcome(BaseModel):
-    """How it ended; an error is raised again by the parent."""
-
-    error: str = ""
-    """The name of its class; empty: it went well."""
-    message: str = ""
-    hint: str = ""
 
 
 def main(folder: Path) -> int:

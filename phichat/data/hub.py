@@ -43,12 +43,16 @@ def rows_file(repo: str, options: DataOptions, report: Report) -> tuple[HubRows,
         DataError: no such dataset, subset or split; no network and nothing in the cache; no right to it.
     """
     cache = (options.cache or Path(tempfile.gettempdir()) / "phichat-datasets").absolute()
-    commit = _pinned(repo, options, cache)
+    # The library's own default is below the person's home. Said before it is imported.
+    os.environ.setdefault("HF_HUB_CACHE", str(cache / "hub"))
+    commit, offline = _pinned(repo, options, cache)
     file = cache / f"{repo.replace('/', '--')}-{_key(repo, commit, options)}.jsonl"
     chosen = options.split or ""
     if file.is_file():
         report(Step(name=f"download {repo}", state="reused", detail=f"{commit[:12]} {chosen}".rstrip()))
         return HubRows(file, chosen), commit
+    if offline:
+        raise _not_here(repo)
     report(Step(name=f"download {repo}", state="running", detail=f"{commit[:12]} {chosen}".rstrip()))
     chosen = _download(repo, commit, options, file)
     report(Step(name=f"download {repo}", state="done", detail=f"{commit[:12]} {chosen}"))
@@ -60,8 +64,8 @@ def _key(repo: str, commit: str, options: DataOptions) -> str:
     return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
-def _pinned(repo: str, options: DataOptions, cache: Path) -> str:
-    """The commit that the revision stands for now; without a network, the one it stood for last."""
+def _pinned(repo: str, options: DataOptions, cache: Path) -> tuple[str, bool]:
+    """The commit that the revision stands for; without a network (true), the one it stood for last."""
     note = cache / "commits.json"
     known: dict[str, str] = msgspec.json.decode(note.read_bytes()) if note.is_file() else {}
     asked = f"{repo}@{options.revision or ''}"
@@ -73,20 +77,18 @@ def _pinned(repo: str, options: DataOptions, cache: Path) -> str:
         info = HfApi().dataset_info(repo, revision=options.revision, timeout=_TIMEOUT_SECONDS)
     except Exception as error:
         if _unreachable(error) and asked in known:
-            return known[asked]
+            return known[asked], True
         raise _told(error, repo, options) from error
     commit = str(info.sha)
     if known.get(asked) != commit:
         write_atomic(note, msgspec.json.encode({**known, asked: commit}).decode())
-    return commit
+    return commit, False
 
 
 def _download(repo: str, commit: str, options: DataOptions, file: Path) -> str:
     """Write the chosen rows to `file`, whole or not at all; returns the split expression."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent, prefix=".arrow-") as scratch:
-        # The library's own defaults are below the person's home. Said before it is imported.
-        os.environ.setdefault("HF_HUB_CACHE", str(file.parent / "hub"))
         os.environ["HF_DATASETS_CACHE"] = scratch
         try:
             import datasets  # type: ignore[import-untyped]
@@ -146,13 +148,17 @@ def _unreachable(error: BaseException) -> bool:
     return bool(names & {"TransportError", "OfflineModeIsEnabled"})
 
 
+def _not_here(repo: str) -> DataError:
+    told = f"These rows of {repo} are not on this machine, and the hub cannot be reached."
+    return DataError(told, "Check the network, and HF_HUB_OFFLINE.")
+
+
 def _told(error: Exception, repo: str, options: DataOptions) -> DataError:
     """The hub's error as one sentence and what to do."""
     from huggingface_hub import errors
 
     if _unreachable(error):
-        told = f"{repo} is not on this machine, and the hub cannot be reached."
-        return DataError(told, "Check the network, and HF_HUB_OFFLINE.")
+        return _not_here(repo)
     if isinstance(error, errors.GatedRepoError):
         accept = "Accept its terms on the hub, and store a token: phichat secret set hf_token"
         return DataError(f"{repo} is behind terms that you have not accepted.", accept)

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 
 from phichat import errors
-from phichat.data.child import OUTCOME_FILE, REQUEST_FILE, ROWS_FOLDER, Outcome, Request
 from phichat.data.manifest import MANIFEST_FILE, Prepared, open_prepared, remember
 from phichat.data.options import DataOptions
 from phichat.data.problems import BadRowsError, summary
+from phichat.data.request import OUTCOME_FILE, REQUEST_FILE, ROWS_FOLDER, Outcome, Request
 from phichat.errors import DataError
 from phichat.events import Event, parse
 from phichat.models.pull import kill_tree

@@ -18,14 +18,18 @@ COMMIT = "8049631c405ae6576f93f445c6b8166f76f5505a"
 REPO = "HuggingFaceH4/ultrachat_200k"
 SPLITS = ("train_sft", "test_sft", "train_gen", "test_gen")
 
-CARD = """---
+_FILES = "".join(f"  - split: {split}\n    path: data/{split}-*\n" for split in SPLITS)
+CARD = f"""---
 language:
 - en
 license: mit
 configs:
 - config_name: default
   data_files:
-""" + "".join(f"  - split: {split}\n    path: data/{split}-*\n" for split in SPLITS) + "---\n\n# A dataset card\n"
+{_FILES}---
+
+# A dataset card
+"""
 
 
 def chat(number: int, rounds: int = 2) -> dict[str, Any]:
@@ -45,9 +49,7 @@ def parquet(rows: list[dict[str, Any]]) -> bytes:
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     message = pa.struct([("content", pa.string()), ("role", pa.string())])
-    schema = pa.schema(
-        [("prompt", pa.string()), ("prompt_id", pa.string()), ("messages", pa.list_(message))]
-    )
+    schema = pa.schema([("prompt", pa.string()), ("prompt_id", pa.string()), ("messages", pa.list_(message))])
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
     return sink.getvalue()
