@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import psutil
@@ -27,7 +28,6 @@ import psutil
 from phichat.data import DataOptions, ModelFiles, prepare
 from phichat.data.options import Treatment
 
-WORDS = 20_000
 PARSE = """
 import sys, time
 from pathlib import Path
@@ -48,23 +48,23 @@ print(time.perf_counter() - start)
 """
 
 
-def vocabulary(source: random.Random) -> list[str]:
-    """Words of a made-up language, with some accents, quotation marks and line ends among them."""
-    letters = "etaoinshrdlucmfwypvbgk"
-    words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(WORDS)]
-    return words + ["café", "naïve", "—", "“quoted”", '"so"', "end.\n\n", "1984", "3.5"] * 250
+def vocabulary() -> list[str]:
+    """The words of Python's own manual, as often as they are there: the tokens of English, no order of it."""
+    words = [word for topic in topics.values() for word in topic.split() if word.strip(".,;:()").isalpha()]
+    rare = ["café", "naïve", "—", "“quoted”", '"so"', "end.\n\n", "1984", "3.5", "2:1"]
+    return words + rare * (len(words) // 1000)
 
 
 def generate(path: Path, rows: int) -> None:
     """Write `rows` conversations of 4 to 10 messages, about 6.5 kB each."""
     source = random.Random(7)
-    words = vocabulary(source)
+    words = vocabulary()
     with path.open("w", encoding="utf-8") as file:
         for _ in range(rows):
             messages = []
             for _ in range(source.randint(2, 5)):
                 asked = " ".join(source.choices(words, k=source.randint(10, 60)))
-                said = " ".join(source.choices(words, k=source.randint(120, 380)))
+                said = " ".join(source.choices(words, k=source.randint(130, 370)))
                 messages += [{"content": asked, "role": "user"}, {"content": said, "role": "assistant"}]
             row = {"prompt": messages[0]["content"], "prompt_id": f"{source.getrandbits(256):064x}"}
             file.write(json.dumps({**row, "messages": messages}, ensure_ascii=False) + "\n")
