@@ -12,9 +12,9 @@ from phichat.testing.deployments import HELLO, NOWHERE, SHORT
 from phichat.testing.harness import Harness
 from phichat.testing.standard import standard
 
-LONG = ChatOptions(max_new_tokens=64, seed=1)
+LONG = ChatOptions(max_new_tokens=16, seed=1)
 ENDLESS = ChatOptions(max_new_tokens=2000, temperature=1.0, seed=1)
-GREEDY = ChatOptions(max_new_tokens=24, temperature=0, seed=1)
+GREEDY = ChatOptions(max_new_tokens=12, temperature=0, seed=1)
 
 
 class ChatTests(Harness):

@@ -85,13 +85,14 @@ class JobTests(Harness):
     @standard
     async def test_two_submits_at_once_are_one_job(self, backend: AnyBackend) -> None:
         """Two windows that train the same thing at the same moment start one job."""
-        spec = self.train_spec("at-once")
+        spec = self.train_spec("at-once", self._endless())
         async with self.opened() as other:
             first, second = await asyncio.gather(self.submit(backend, spec), self.submit(other, spec))
             assert first.id == second.id, (
                 f"Two submits of one name at once made the jobs {first.id!r} and {second.id!r}: make the "
                 "check and the start one step, under a lock or in the service."
             )
+            await self.call(backend.cancel, first)
             stories = await asyncio.gather(
                 self.collect(backend.watch, first), self.collect(other.watch, second)
             )
