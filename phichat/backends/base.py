@@ -146,6 +146,8 @@ class Estimate(Value):
     """None: unknown. `(0, 0)`: free."""
     usd_per_hour: float | None = None
     """What it goes on costing while it is alive."""
+    download_bytes: int | None = 0
+    """What has to be fetched onto this machine first; None: nobody knows how much."""
     source: str = ""
     """Where the numbers come from, with their date."""
 

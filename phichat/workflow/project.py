@@ -32,6 +32,7 @@ from phichat.backends.base import (
 )
 from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
+from phichat.config.secret import offer_hf_token
 from phichat.errors import NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Piece, Reply, State, Status, Step
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
@@ -135,11 +136,9 @@ class Project:
             return [_failed(self._guard.fault(error))]
 
     async def model_size(self) -> int | None:
-        """Bytes to download before the base model can answer; 0 when nothing, None when unknown."""
-        ref = models.resolve(self.base_model)
-        if await asyncio.to_thread(models.cached, ref, self.weights) is not None:
-            return 0
-        return models.download_size(ref)
+        """Bytes to download before a question can be answered; 0 when nothing, None when unknown."""
+        deployed, spec = await self._wanted()
+        return 0 if deployed else (await self.estimate(spec)).download_bytes
 
     @property
     def weights(self) -> Path:
@@ -152,14 +151,9 @@ class Project:
         Raises:
             NotFoundError: nothing is deployed, and deploying costs money.
         """
-        spec = DeploySpec(name=self._name(self.base_model), model=self.base_model)
-        current = self._current()
-        if current is not None:
-            there = {state.deployment.id: state for state in await self.deployments()}
-            known = there.get(current.deployment.id)
-            if known is not None and known.healthy:
-                return known.deployment
-            spec = current.spec if known is not None else spec
+        deployed, spec = await self._wanted()
+        if deployed is not None:
+            return deployed
         if not (await self.estimate(spec)).free:
             raise NotFoundError("Nothing is deployed yet.", "phichat deploy")
         return await self._deploy(spec, report)
@@ -248,6 +242,7 @@ class Project:
         # Written before the call: whatever happens in it, the next one finds the job by the same name.
         run = self._known(spec)
         self.ledger.write(run)
+        await _offer_token(spec.base_model)
         job = await self._guard.call(self.backend.submit(spec, report))
         state: State = "succeeded" if run.job == job and run.state == "succeeded" else "running"
         return self.ledger.write(run.model_copy(update={"job": job, "state": state}))
@@ -336,10 +331,25 @@ class Project:
         """The name of a model's deployment: the configured endpoint, or the model's own name made legal."""
         if self.config.deploy.endpoint:
             return self.config.deploy.endpoint
-        label = model.id if isinstance(model, Job) else models.resolve(model).name
+        if isinstance(model, Job):
+            label = model.id
+        else:
+            ref = models.resolve(model)
+            label = ref.folder.name if ref.folder else ref.name
         return re.sub(r"[^a-z0-9.-]+", "-", label.lower()).strip("-.")[:32]
 
+    async def _wanted(self) -> tuple[Deployment | None, DeploySpec]:
+        """The current deployment if it is able to answer, and what to deploy if it is not."""
+        current = self._current()
+        if current is not None:
+            there = {state.deployment.id: state for state in await self.deployments()}
+            known = there.get(current.deployment.id)
+            if known is not None:
+                return known.deployment if known.healthy else None, current.spec
+        return None, self.deploy_spec()
+
     async def _deploy(self, spec: DeploySpec, report: Report) -> Deployment:
+        await _offer_token(spec.model)
         deployment = await self._guard.call(self.backend.deploy(spec, report))
         current = _Current(base_model=self.base_model, spec=spec, deployment=deployment)
         await asyncio.to_thread(write_atomic, self._current_file, current.model_dump_json())
@@ -357,6 +367,12 @@ class Project:
         except (FileNotFoundError, ValueError):
             return None
         return current if current.base_model == self.base_model else None
+
+
+async def _offer_token(model: Job | str) -> None:
+    """Let the hub's library find the access token, if the model comes from there."""
+    if isinstance(model, str) and models.resolve(model).repo:
+        await asyncio.to_thread(offer_hf_token)
 
 
 def _failed(error: PhichatError) -> Check:

@@ -30,6 +30,7 @@ from phichat.backends.registry import Registry
 from phichat.errors import NotFoundError
 from phichat.events import Event, Progress
 from phichat.models.cache import MARKER, Marker, model_folder
+from phichat.paths import user_folders
 from phichat.workflow import Project
 
 DOWNLOAD = 98_000_000
@@ -107,7 +108,9 @@ class ScriptedBackend(Backend[Settings]):
         return
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
-        return Estimate(usd=(0, 0))
+        ref = models.resolve(models.DEFAULT)
+        there = models.cached(ref, user_folders().cache) is not None
+        return Estimate(usd=(0, 0), download_bytes=0 if there else models.download_size(ref))
 
     async def chat(
         self, deployment: Deployment, messages: Sequence[Message], options: ChatOptions

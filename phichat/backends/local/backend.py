@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
@@ -63,7 +64,16 @@ class LocalBackend(Backend[LocalSettings]):
         return await self._training.fetch(job.id, directory, report)
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
-        return Estimate(usd=(0, 0), usd_per_hour=0, source="this machine")
+        model = spec.base_model if isinstance(spec, TrainSpec) else spec.model
+        size = await asyncio.to_thread(self._serving.download_bytes, model)
+        return Estimate(usd=(0, 0), usd_per_hour=0, download_bytes=size, source="this machine")
+
+    async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:
+        if spec is None:
+            return []
+        if isinstance(spec, DeploySpec):
+            return await asyncio.to_thread(self._serving.steps, spec)
+        return [self._serving.model_step(spec.base_model), self._training.job_step(spec.name)]
 
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         """Start the model's server, or find it; one that serves another model is replaced."""

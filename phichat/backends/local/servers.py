@@ -29,7 +29,14 @@ class ModelServers:
 
     def running(self) -> list[str]:
         """The names of the servers whose processes are alive."""
-        return [name for name in self._jobs.names() if self._alive(name)]
+        return [name for name in self._jobs.names() if self.runs(name)]
+
+    def runs(self, name: str) -> bool:
+        """Whether the server's process is alive."""
+        try:
+            return not self._jobs.status(name).finished
+        except NotFoundError:
+            return False
 
     def url(self, name: str) -> str | None:
         """Where the server listens, in its own word; None before it does."""
@@ -52,7 +59,7 @@ class ModelServers:
         self, name: str, command: Sequence[str], environment: Mapping[str, str]
     ) -> Literal["done", "reused"]:
         """Have a server run with exactly this command: one that does is reused, another one replaced."""
-        if self._alive(name) and self._jobs.command(name) == list(command):
+        if self.runs(name) and self._jobs.command(name) == list(command):
             return "reused"
         await self.stop(name)
         await asyncio.to_thread(self._jobs.start, name, command, env=environment)
@@ -68,7 +75,7 @@ class ModelServers:
         """`ready`; or why it does not answer: `starting`, `loading`, `stopped`."""
         import httpx
 
-        if not self._alive(name):
+        if not self.runs(name):
             return "stopped"
         url = self.url(name)
         if url is None:
@@ -78,7 +85,7 @@ class ModelServers:
                 answer = await http.get(f"{url}/health", timeout=5)
             return str(answer.json().get("status", "starting"))
         except (httpx.HTTPError, ValueError):
-            return "starting" if self._alive(name) else "stopped"
+            return "starting" if self.runs(name) else "stopped"
 
     async def until_ready(self, name: str, report: Report) -> None:
         """Wait until the server answers, and report what it says of its own loading.
@@ -100,12 +107,6 @@ class ModelServers:
                 raise BackendError(self._last_words(name))
             await asyncio.sleep(POLL_SECONDS)
         raise UnavailableError(f"The model server {name!r} is still not ready.", "phichat status")
-
-    def _alive(self, name: str) -> bool:
-        try:
-            return not self._jobs.status(name).finished
-        except NotFoundError:
-            return False
 
     def _events(self, name: str) -> Iterator[Event]:
         with contextlib.suppress(NotFoundError):

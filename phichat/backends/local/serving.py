@@ -69,6 +69,33 @@ class Serving:
         report(Step(name="server", state=state, detail=record.title))
         return Deployment(id=spec.name, url=self._servers.url(spec.name) or "")
 
+    def steps(self, spec: DeploySpec) -> list[Step]:
+        """What `deploy` would do now."""
+        state: Literal["reused", "planned"] = "reused" if self._servers.runs(spec.name) else "planned"
+        return [
+            self.model_step(spec.model),
+            Step(name="server", state=state, detail=f"{spec.name} on {HOST}"),
+        ]
+
+    def model_step(self, model: Job | str) -> Step:
+        """Whether the model's weights would have to be fetched."""
+        size = self.download_bytes(model)
+        if size == 0:
+            return Step(name="model", state="reused", detail=_label(model))
+        much = "a download" if size is None else f"a download of {size / 1e6:,.0f} MB"
+        return Step(name="model", state="planned", detail=f"{_label(model)}, {much}")
+
+    def download_bytes(self, model: Job | str) -> int | None:
+        """What of the model has to be fetched first; None if nobody knows how much.
+
+        Raises:
+            NotFoundError: there is no such model.
+        """
+        if isinstance(model, Job):
+            return 0
+        ref = _resolved(model)
+        return 0 if models.cached(ref, self._cache) is not None else models.download_size(ref)
+
     async def states(self) -> list[DeploymentState]:
         """Every deployment as it is now."""
         names = sorted(path.parent.name for path in self._directory.glob("*/deployment.json"))
@@ -116,11 +143,8 @@ class Serving:
         """The model on this machine; its weights are fetched, with progress, if they are not there."""
         if isinstance(spec.model, Job):
             report(Step(name="model", state="reused", detail=spec.model.id))
-            return _Record(spec=spec, path=self._trained(spec.model.id), title=spec.model.id)
-        try:
-            ref = models.resolve(spec.model)
-        except ConfigError as error:
-            raise NotFoundError(error.message, error.hint) from error
+            return _Record(spec=spec, path=self._trained(spec.model.id), title=_label(spec.model))
+        ref = _resolved(spec.model)
         there = models.cached(ref, self._cache) is not None
         report(Step(name="model", state="running", detail=ref.name))
         path = await models.pull(ref, self._cache, report)
@@ -177,6 +201,17 @@ class Serving:
         self._folder(name)
         self._locks.mkdir(parents=True, exist_ok=True)
         return self._locks / f"{name}.lock"
+
+
+def _resolved(model: str) -> models.ModelRef:
+    try:
+        return models.resolve(model)
+    except ConfigError as error:
+        raise NotFoundError(error.message, error.hint) from error
+
+
+def _label(model: Job | str) -> str:
+    return model.id if isinstance(model, Job) else model
 
 
 def _ignore(event: Event) -> None:

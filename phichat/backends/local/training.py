@@ -45,6 +45,10 @@ class Training:
             report(Step(name="job", state="reused", detail=spec.name))
         return Job(id=spec.name, url=self._output(spec.name).as_uri())
 
+    def job_step(self, name: str) -> Step:
+        """Whether `submit` would start a job of that name."""
+        return Step(name="job", state="reused" if self._done_or_running(name) else "planned", detail=name)
+
     def model(self, name: str) -> Path:
         """The folder of the model that a job has made.
 
