@@ -45,6 +45,8 @@ class Opened:
     unit: Literal["line", "row"]
     position: Callable[[], int]
     """Bytes of the file that were read so far."""
+    text: object = None
+    """Kept alive as long as the file is read: when a decoder is collected, it closes the file below it."""
 
 
 @contextmanager
@@ -81,7 +83,8 @@ def _by_content(file: Binary, position: Callable[[], int], name: str, suffix: st
     if not start:
         raise DataError(f"{name} is empty.")
     if start[:1] == b"[":
-        return Opened(_Array(file).rows(), f"JSON array{suffix}", "row", position)
+        array = _Array(file)
+        return Opened(array.rows(), f"JSON array{suffix}", "row", position, array)
     if start[:1] == b"{":
         return Opened(_lines(file), f"JSON lines{suffix}", "line", position)
     return _table(file, position, name, start, suffix)
@@ -202,7 +205,7 @@ def _table(file: Binary, position: Callable[[], int], name: str, head: bytes, su
     csv.field_size_limit(ROW_LIMIT)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
     kind = {"\t": "TSV", ",": "CSV"}.get(delimiter, f"CSV with {delimiter!r}")
-    return Opened(_csv(text, delimiter), kind + suffix, "line", position)
+    return Opened(_csv(text, delimiter), kind + suffix, "line", position, text)
 
 
 def _csv(text: IO[str], delimiter: str) -> Iterator[Row]:
