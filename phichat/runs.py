@@ -137,9 +137,9 @@ class EventLog:
         return True
 
 
-def run_name(spec: TrainSpec | EvalSpec, label: str) -> str:
-    """A name that says what it is and changes with what is asked for: `label-0123abcd`."""
-    asked = spec.model_dump(mode="json", exclude={"name", "resume_from"})
+def run_name(spec: TrainSpec | EvalSpec, label: str, backend: str) -> str:
+    """A name that says what it is and changes with what is asked for, and where: `label-0123abcd`."""
+    asked = {"backend": backend, **spec.model_dump(mode="json", exclude={"name", "resume_from"})}
     # The same data elsewhere is the same data.
     if spec.dataset.fingerprint:
         asked["dataset"] = spec.dataset.fingerprint

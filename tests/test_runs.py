@@ -106,10 +106,12 @@ def test_a_line_that_was_cut_off_is_written_again(tmp_path: Path) -> None:
 
 
 def test_the_name_is_the_same_for_the_same_work_and_another_for_other_work() -> None:
-    name = run_name(spec(), "SmolLM2 135M")
+    name = run_name(spec(), "SmolLM2 135M", "local")
     assert name.startswith("smollm2-135m-")
-    assert name == run_name(spec("other-name"), "SmolLM2 135M")
+    assert name == run_name(spec("other-name"), "SmolLM2 135M", "local")
     moved = Dataset(train_file=Path("/elsewhere/train.jsonl"), fingerprint="abc")
-    assert name == run_name(spec(dataset=moved), "SmolLM2 135M")
-    assert name != run_name(spec(hyperparameters={"epochs": 2}), "SmolLM2 135M")
-    assert name != run_name(spec(dataset=moved.model_copy(update={"fingerprint": "d"})), "SmolLM2 135M")
+    assert name == run_name(spec(dataset=moved), "SmolLM2 135M", "local")
+    assert name != run_name(spec(hyperparameters={"epochs": 2}), "SmolLM2 135M", "local")
+    assert name != run_name(spec(), "SmolLM2 135M", "elsewhere")
+    other = moved.model_copy(update={"fingerprint": "d"})
+    assert name != run_name(spec(dataset=other), "SmolLM2 135M", "local")

@@ -33,7 +33,7 @@ from phichat.backends.base import (
 from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.config.secret import offer_hf_token
-from phichat.errors import NotFoundError, PhichatError, PluginError
+from phichat.errors import ConfigError, NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Piece, Reply, State, Status, Step
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Ledger, Run, run_name
@@ -235,6 +235,9 @@ class Project:
 
         A run that succeeded is returned as it is (`again` makes another one); one that failed or was
         cancelled goes on from its last complete checkpoint.
+
+        Raises:
+            ConfigError: a run of that name is on another backend.
         """
         spec = self._train_spec(dataset, name)
         if again:
@@ -314,14 +317,22 @@ class Project:
     def _train_spec(self, dataset: Dataset, name: str | None) -> TrainSpec:
         chosen = self.config.train.model_dump(exclude_none=True)
         spec = TrainSpec(name="", dataset=dataset, base_model=self.base_model, hyperparameters=chosen)
-        return spec.model_copy(update={"name": name or run_name(spec, models.resolve(self.base_model).name)})
+        label = models.resolve(self.base_model).name
+        return spec.model_copy(update={"name": name or run_name(spec, label, self.config.backend)})
 
     def _known(self, spec: TrainSpec) -> Run:
-        """The run of that name with the work now asked for, or a new one."""
+        """The run of that name with the work now asked for, or a new one.
+
+        Raises:
+            ConfigError: the run of that name is on another backend.
+        """
         try:
-            return self.ledger.run(spec.name).model_copy(update={"spec": spec})
+            run = self.ledger.run(spec.name)
         except NotFoundError:
             return Run(name=spec.name, backend=self.config.backend, spec=spec)
+        if run.backend != self.config.backend:
+            raise ConfigError(f"The run {run.name!r} is on backend {run.backend!r}.", "Choose another name.")
+        return run.model_copy(update={"spec": spec})
 
     def _ended(self, name: str, status: Status) -> None:
         ended = {"state": status.state, "detail": status.detail, "ended": status.at}
