@@ -93,7 +93,7 @@ class Harness(Calls):
     @pytest.fixture(autouse=True)
     def _prepare(self, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
         cls = type(self)
-        reason = cls.skips.get(request.function.__name__)
+        reason = cls.skips.get(request.function.__name__, "").strip()
         if reason:
             pytest.skip(reason)
         if "bench" not in vars(cls):
@@ -120,9 +120,9 @@ class Harness(Calls):
                         await backend.delete(state.deployment)
 
     @asynccontextmanager
-    async def opened(self, workdir: Path | None = None) -> AsyncIterator[AnyBackend]:
+    async def opened(self) -> AsyncIterator[AnyBackend]:
         """A new instance, as a new process would make it."""
-        backend = Registry().open(self.backend_name, self.settings, workdir or self.workdir)
+        backend = Registry().open(self.backend_name, self.settings, self.workdir)
         try:
             yield backend
         finally:
@@ -218,6 +218,10 @@ async def run_python(arguments: list[str], given: str, seconds: float) -> tuple[
     try:
         async with asyncio.timeout(seconds):
             output, errors = await process.communicate(given.encode())
+    except TimeoutError as error:
+        raise AssertionError(
+            f"A new process that does the same did not end within {seconds:g} s: find out what it waits for."
+        ) from error
     finally:
         if process.returncode is None:
             process.kill()

@@ -45,7 +45,7 @@ class PluginTests(Harness):
     @standard
     async def test_importing_loads_no_sdk(self, backend: AnyBackend) -> None:
         """Listing backends and drawing their forms is quick, whatever they build on."""
-        code, output, errors = await run_python(["-c", LOADED, self.backend_name], "", self.check_seconds)
+        code, output, errors = await run_python(["-c", LOADED, self.backend_name], "", self.deploy_seconds)
         assert code == 0, f"The backend could not be loaded in a new process: {errors.strip()[-300:]}"
         found = [sdk for sdk in SDKS if any(f"{name}.".startswith(f"{sdk}.") for name in output.split())]
         assert not found, (
