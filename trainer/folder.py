@@ -31,5 +31,5 @@ def look_at(folder: Path) -> None:
         if (folder / "adapter_config.json").is_file():
             raise ModelError(f"The folder {folder} holds an adapter without its base model: merge it first.")
         raise ModelError(f"The folder {folder} holds no model: there is no config.json in it.")
-    if not any(folder.glob(f"*.{kind}") for kind in ("safetensors", "bin")):
+    if not any(path.suffix in (".safetensors", ".bin") for path in folder.iterdir()):
         raise ModelError(f"The model in {folder} has no weights: there is no .safetensors file in it.")
