@@ -165,9 +165,11 @@ class _Array:
                 return
 
     def _more(self, size: int) -> bool:
+        """Read on behind what is unread; false at the end of the file."""
         text = self._text.read(size)
-        self._buffer = self._buffer[self._at :] + text
-        self._at = 0
+        if text:
+            self._buffer = self._buffer[self._at :] + text
+            self._at = 0
         return bool(text)
 
     def _next_character(self) -> str:
@@ -185,8 +187,11 @@ class _Array:
         size = CHUNK
         while True:
             try:
-                value, self._at = _scan(self._buffer, self._at)
-                return value
+                value, end = _scan(self._buffer, self._at)
+                # A number that ends with the buffer may go on behind it.
+                if end < len(self._buffer) or not self._more(size):
+                    self._at = end
+                    return value
             except (json.JSONDecodeError, RecursionError) as error:
                 if len(self._buffer) - self._at < ROW_LIMIT and self._more(size):
                     size *= 2
