@@ -40,6 +40,8 @@ class Hub:
     """Answer the API with this status and error code."""
     breaks: list[int] = field(default_factory=list)
     """The next answers with weights break off after so many bytes; those after them are whole."""
+    gated: bool = False
+    """Show the repository, but give its files to nobody."""
     hold_after: int | None = None
     """Send no more of the weights than so many bytes, and leave the connection open."""
     damaged: str = ""
@@ -102,6 +104,8 @@ class Hub:
 
     def _resolve(self, request: Request, name: str) -> Response:
         """Large files are elsewhere: another host, which must not see the access token."""
+        if self.gated:
+            return JSONResponse({"error": "GatedRepo"}, 403, headers={"X-Error-Code": "GatedRepo"})
         content = self.files[name]
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hashlib.sha1(content).hexdigest()}"'}
         if not _is_large(name):

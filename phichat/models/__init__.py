@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from phichat.models.cache import Installed, cached, installed, remove
-from phichat.models.catalogue import DEFAULT, CatalogueEntry, LearningRate, catalogue
+from phichat.models.catalogue import DEFAULT, CatalogueEntry, LearningRate, PresetName, catalogue
 from phichat.models.pull import pull
 from phichat.models.refs import ModelRef, resolve
 
@@ -13,6 +13,7 @@ __all__ = [
     "Installed",
     "LearningRate",
     "ModelRef",
+    "PresetName",
     "cached",
     "catalogue",
     "download_size",

@@ -117,7 +117,9 @@ def remove(ref: ModelRef, cache: Path) -> bool:
     """
     if ref.folder:
         raise ConfigError(f"{ref.name} is a folder of your own and is not deleted.", "Delete it yourself.")
-    folders = [model_folder(ref.key, cache), partial_folder(ref.key, cache)]
+    # Other revisions that earlier versions knew by the same name have keys of their own.
+    others = [model.path for model in installed(cache) if model.name == ref.name]
+    folders = [model_folder(ref.key, cache), partial_folder(ref.key, cache), *others]
     if not any(folder.exists() for folder in folders):
         return False
     try:
@@ -151,7 +153,8 @@ def clean(cache: Path, now: float | None = None) -> None:
         if folder.name.startswith("deleted-"):
             shutil.rmtree(folder, ignore_errors=True)
         elif now - _newest(folder) > _ABANDONED_SECONDS:
-            with contextlib.suppress(Timeout), lock(folder.name, cache).acquire(timeout=0):
+            # Gone meanwhile, or somebody is at it.
+            with contextlib.suppress(Timeout, OSError), lock(folder.name, cache).acquire(timeout=0):
                 discard(folder, cache)
 
 
@@ -172,8 +175,8 @@ def _partials(cache: Path) -> Iterator[Path]:
 
 
 def _newest(folder: Path) -> float:
-    times = [folder.stat().st_mtime]
-    for path in folder.rglob("*"):
+    times = [0.0]
+    for path in (folder, *folder.rglob("*")):
         with contextlib.suppress(OSError):
             times.append(path.stat().st_mtime)
     return max(times)

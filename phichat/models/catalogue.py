@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
 DEFAULT = "smollm2"
 """The alias that is used where nobody chose one: it answers on any machine, without a GPU."""
@@ -16,6 +16,10 @@ CATALOGUE_FILE = Path(__file__).with_name("catalogue.toml")
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+
+PresetName = Literal["smoke", "lora", "full"]
+"""A quick trial, an adapter, or all weights."""
 
 
 class _Entry(BaseModel):
@@ -77,6 +81,10 @@ class CatalogueEntry(_Entry):
     """Names of the linear modules that LoRA adapts."""
     training_template: str
     """File name of the chat template that marks the assistant's turns for the loss."""
+    preset: PresetName
+    """The one to train with where nobody chose."""
+    presets: dict[PresetName, dict[str, JsonValue]] = Field(default_factory=dict)
+    """What of each preset is different for this model."""
     full: LearningRate
     lora: LearningRate
     package: PackageSource | None = None

@@ -51,12 +51,8 @@ def _download_all(
     ref: ModelRef, commit: str, files: list[HubFile], folder: Path, progress: Callable[[int, int], None]
 ) -> Path:
     """Everything small first: it says which weights are needed, and whether the model can run at all."""
+    _refuse_incomplete(ref, {file.name for file in files})
     weights = [file for file in files if file.name.endswith(".safetensors")]
-    if not weights:
-        raise BackendError(
-            f"{ref.name} has no weights in the safetensors format, the only one that cannot hold code.",
-            _CHOOSE,
-        )
     small = [file for file in files if file not in weights]
     tally = Tally(sum(file.size for file in files), progress)
     model = folder / "model"
@@ -77,6 +73,17 @@ def wanted(files: Iterable[HubFile]) -> list[HubFile]:
         for file in files
         if "/" not in file.name and "\\" not in file.name and any(fnmatch(file.name, kind) for kind in WANTED)
     ]
+
+
+def _refuse_incomplete(ref: ModelRef, names: set[str]) -> None:
+    if "config.json" not in names:
+        what = "an adapter, not a whole model" if "adapter_config.json" in names else "not a model"
+        raise BackendError(f"{ref.name} is {what}: it has no config.json.", _CHOOSE)
+    if not any(name.endswith(".safetensors") for name in names):
+        raise BackendError(
+            f"{ref.name} has no weights in the safetensors format, the only one that cannot hold code.",
+            _CHOOSE,
+        )
 
 
 def refuse_code(model: Path, name: str) -> None:

@@ -56,7 +56,7 @@ def installer(
     """
     common = ["--no-deps", "--require-hashes", "--only-binary", ":all:", "--requirement", str(requirements)]
     if importlib.util.find_spec("pip") is not None if has_pip is None else has_pip:
-        return [sys.executable, "-m", "pip", "download", "--no-input", *common, "--dest", str(target)]
+        return [sys.executable, "-P", "-m", "pip", "download", "--no-input", *common, "--dest", str(target)]
     uv = uv or shutil.which("uv")
     if uv:
         # Without its cache uv unpacks into the temporary folder, whose size is the progress.

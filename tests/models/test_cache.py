@@ -61,6 +61,14 @@ def test_an_empty_cache_is_no_error(tmp_path: Path) -> None:
     assert not models.remove(REF, tmp_path / "none")
 
 
+def test_an_earlier_revision_of_the_same_name_is_removed_too(cache: Path) -> None:
+    folder = cache_of.model_folder(REF.key, cache)
+    folder.rename(folder.with_name("an-older-key"))
+    assert models.cached(REF, cache) is None
+    assert models.remove(REF, cache)
+    assert models.installed(cache) == []
+
+
 def test_a_folder_of_the_persons_own_is_never_deleted(tiny_phi3: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="your own"):
         models.remove(models.resolve(str(tiny_phi3)), tmp_path)

