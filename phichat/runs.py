@@ -60,14 +60,15 @@ class Ledger:
             raise NotFoundError(f"There is no run {name!r}.", "phichat runs")
         return run
 
-    def newest(self, *, succeeded: bool = False) -> Run:
-        """The run that was asked for last.
+    def newest(self, backend: str, *, succeeded: bool = False) -> Run:
+        """The training on a backend that was asked for last.
 
         Raises:
             NotFoundError: there is none.
         """
         for run in self.runs():
-            if isinstance(run.spec, TrainSpec) and (run.state == "succeeded" or not succeeded):
+            trained = isinstance(run.spec, TrainSpec) and run.backend == backend
+            if trained and (run.state == "succeeded" or not succeeded):
                 return run
         raise NotFoundError("Nothing was trained yet.", "phichat train")
 

@@ -34,13 +34,15 @@ def test_the_newest_run_comes_first(ledger: Ledger) -> None:
     old = ledger.write(Run(name="old", backend="local", spec=spec("old"), created=1, state="succeeded"))
     new = ledger.write(Run(name="new", backend="local", spec=spec("new"), created=2, state="failed"))
     assert ledger.runs() == [new, old]
-    assert ledger.newest() == new
-    assert ledger.newest(succeeded=True) == old
+    assert ledger.newest("local") == new
+    assert ledger.newest("local", succeeded=True) == old
+    with pytest.raises(NotFoundError):
+        ledger.newest("elsewhere")
 
 
 def test_no_run_is_an_error_that_says_what_to_do(ledger: Ledger) -> None:
     with pytest.raises(NotFoundError) as error:
-        ledger.newest()
+        ledger.newest("local")
     assert error.value.hint == "phichat train"
     with pytest.raises(NotFoundError):
         ledger.run("nobody")

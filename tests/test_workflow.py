@@ -216,7 +216,7 @@ async def test_the_same_training_is_one_run_and_again_is_another(
     project = opened(memory, tmp_path, flags)
     run = await project.train(dataset, lambda event: None)
     assert run.job == Job(id=run.name) and run.state == "running"
-    assert isinstance(run.spec, TrainSpec) and run.spec.hyperparameters == {"epochs": 2.0}
+    assert isinstance(run.spec, TrainSpec) and run.spec.hyperparameters["epochs"] == 2.0
     assert (await opened(memory, tmp_path, flags).train(dataset, lambda event: None)).name == run.name
     again = await project.train(dataset, lambda event: None, again=True)
     assert again.name == f"{run.name}-2"
@@ -232,7 +232,7 @@ async def test_a_run_is_in_the_ledger_before_the_backend_has_it(
     project = opened(Fails, tmp_path)
     with pytest.raises(BackendError):
         await project.train(dataset, lambda event: None)
-    (run,) = project.ledger.runs()
+    (run,) = project.training.ledger.runs()
     assert run.job is None
     adopted = await opened(memory, tmp_path).train(dataset, lambda event: None)
     assert (adopted.name, adopted.job) == (run.name, Job(id=run.name))
@@ -245,7 +245,7 @@ async def test_watching_keeps_the_events_and_replays_them_without_the_backend(
     project = opened(memory, tmp_path)
     run = await project.train(dataset, lambda event: None)
     assert [event async for event in project.watch(run.name)] == EVENTS
-    assert project.ledger.run(run.name).state == "succeeded"
+    assert project.training.ledger.run(run.name).state == "succeeded"
     memory.events = []
     again = [event async for event in opened(memory, tmp_path).watch(run.name)]
     assert [event.kind for event in again] == ["status", "metric", "status"]

@@ -85,6 +85,8 @@ class EvalSpec(Value):
     name: str
     model: Job | str
     dataset: Dataset
+    settings: dict[str, JsonValue] = Field(default_factory=dict)
+    """The evaluation's own fields; what is not named has its default."""
 
 
 class DeploySpec(Value):
@@ -148,6 +150,10 @@ class Estimate(Value):
     """What it goes on costing while it is alive."""
     download_bytes: int | None = 0
     """What has to be fetched onto this machine first; None: nobody knows how much."""
+    memory_bytes: tuple[float, float] | None = None
+    """What it needs at its peak, where it runs."""
+    memory_free: float | None = None
+    """What is free there now, in bytes."""
     source: str = ""
     """Where the numbers come from, with their date."""
 

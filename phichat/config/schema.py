@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from pydantic.fields import FieldInfo
 
 from phichat.backends.base import Written
+from phichat.config.train import TrainConfig
 
 Key = tuple[str, ...]
 """A key as its parts: `("data", "seed")` is `data.seed`."""
@@ -35,23 +36,6 @@ class DataConfig(Written):
         ge=1,
         examples=[2048],
         description="tokens of a row; the rest is cut off; default: the model's context",
-    )
-
-
-class TrainConfig(Written):
-    """How to train; what is not named is decided by the trainer and the preset."""
-
-    preset: str | None = Field(
-        default=None, examples=["lora"], description="a named set of hyperparameters of the base model"
-    )
-    method: Literal["full", "lora", "qlora"] | None = Field(
-        default=None, examples=["lora"], description="train all weights, or an adapter"
-    )
-    epochs: float | None = Field(
-        default=None, gt=0, examples=[3], description="passes over the training rows"
-    )
-    learning_rate: float | None = Field(
-        default=None, gt=0, examples=[2e-4], description="peak step size of the optimizer"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from phichat.config.schema import Key
+from phichat.config.train import TrainConfig
 from phichat.errors import ConfigError
 
 Source = Literal["default", "user", "project", "environment", "flag"]
@@ -29,6 +30,7 @@ FLAGS: Mapping[str, str] = {
     "chat.top_p": "--top-p",
     "chat.max_new_tokens": "--max-new-tokens",
     "chat.seed": "--seed",
+    **{f"train.{name}": f"--{name.replace('_', '-')}" for name in TrainConfig.model_fields},
 }
 """Keys that have a flag of their own; every other is given with `--set KEY=VALUE`."""
 

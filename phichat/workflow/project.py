@@ -32,13 +32,13 @@ from phichat.backends.base import (
 )
 from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
-from phichat.config.secret import offer_hf_token
-from phichat.errors import ConfigError, NotFoundError, PhichatError, PluginError
-from phichat.events import Event, Piece, Reply, State, Status, Step
+from phichat.errors import NotFoundError, PhichatError, PluginError
+from phichat.events import Event, Piece, Reply, Step
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
-from phichat.runs import Ledger, Run, run_name
+from phichat.runs import Run
 from phichat.workflow.chatting import timed, with_system
 from phichat.workflow.guard import Guard, bounded
+from phichat.workflow.training import Training, offer_token
 
 CHECK_SECONDS = 60.0
 """How long a backend may take to check itself before that counts as a failed check."""
@@ -65,9 +65,9 @@ class Project:
         self.folders = folders
         self.registry = registry
         self.state = state_folder(loaded.project, folders)
-        self.ledger = Ledger(self.state / "runs")
         self._guard = Guard(self.config.backend, registry)
         self._backend: AnyBackend | None = None
+        self.training = Training(self.config, self.state, self._guard, lambda: self.backend)
 
     @classmethod
     def open(
@@ -196,6 +196,22 @@ class Project:
             return Estimate()
         return await self._guard.call(self.backend.estimate(spec))
 
+    async def deployable(self, name: str | None = None) -> Job | str:
+        """What a person means to deploy: a run or a model by its name, else the newest run that succeeded.
+
+        Where nothing was trained yet, that is the base model.
+
+        Raises:
+            ConfigError: nothing is called so.
+        """
+        if name is None:
+            run = await self.training.newest_success()
+        else:
+            run = next((each for each in self.training.ledger.runs() if each.name == name), None)
+        if run is None:
+            return name or self.base_model
+        return self.training.job(run)
+
     async def deployments(self) -> list[DeploymentState]:
         """What exists, healthy or not."""
         return await self._guard.call(self.backend.deployments())
@@ -237,55 +253,25 @@ class Project:
         cancelled goes on from its last complete checkpoint.
 
         Raises:
-            ConfigError: a run of that name is on another backend.
+            ConfigError: a run of that name is another one.
         """
-        spec = self._train_spec(dataset, name)
-        if again:
-            spec = spec.model_copy(update={"name": self.ledger.free_name(spec.name)})
-        # Written before the call: whatever happens in it, the next one finds the job by the same name.
-        run = self._known(spec)
-        self.ledger.write(run)
-        await _offer_token(spec.base_model)
-        job = await self._guard.call(self.backend.submit(spec, report))
-        state: State = "succeeded" if run.job == job and run.state == "succeeded" else "running"
-        return self.ledger.write(run.model_copy(update={"job": job, "state": state}))
+        return await self.training.start(self.training.spec(dataset, name=name, again=again), report)
 
-    async def watch(self, name: str) -> AsyncGenerator[Event, None]:
+    def watch(self, name: str) -> AsyncGenerator[Event, None]:
         """A run's events from its first, then as they come, to exactly one finished `Status`.
 
         Raises:
             NotFoundError: there is no such run.
         """
-        run = self.ledger.run(name)
-        log = self.ledger.events(name)
-        if run.finished:
-            for event in log:
-                # An attempt that failed is history once another one has gone on from it.
-                if not (isinstance(event, Status) and event.finished):
-                    yield event
-            yield Status(state=run.state, detail=run.detail, at=run.ended or run.created)
-            return
-        if run.job is None:
-            raise NotFoundError(f"The run {name!r} never reached the backend.", "phichat train")
-        async with contextlib.aclosing(self._guard.stream(self.backend.watch(run.job))) as events:
-            async for event in events:
-                await asyncio.to_thread(log.append, event)
-                if isinstance(event, Status) and event.finished:
-                    self._ended(name, event)
-                yield event
+        return self.training.watch(name)
 
     async def cancel(self, name: str) -> None:
         """End a run; one that is finished stays as it is."""
-        run = self.ledger.run(name)
-        if run.job is not None and not run.finished:
-            await self._guard.call(self.backend.cancel(run.job))
+        await self.training.cancel(name)
 
     async def fetch(self, name: str, directory: Path, report: Report) -> Path:
         """Bring the model that a run made into a folder of this machine."""
-        run = self.ledger.run(name)
-        if run.job is None:
-            raise NotFoundError(f"The run {name!r} never reached the backend.", "phichat train")
-        return await self._guard.call(self.backend.fetch(run.job, directory, report))
+        return await self.training.fetch(name, directory, report)
 
     # What is alive
 
@@ -314,30 +300,6 @@ class Project:
     ) -> None:
         await self.aclose()
 
-    def _train_spec(self, dataset: Dataset, name: str | None) -> TrainSpec:
-        chosen = self.config.train.model_dump(exclude_none=True)
-        spec = TrainSpec(name="", dataset=dataset, base_model=self.base_model, hyperparameters=chosen)
-        label = models.resolve(self.base_model).name
-        return spec.model_copy(update={"name": name or run_name(spec, label, self.config.backend)})
-
-    def _known(self, spec: TrainSpec) -> Run:
-        """The run of that name with the work now asked for, or a new one.
-
-        Raises:
-            ConfigError: the run of that name is on another backend.
-        """
-        try:
-            run = self.ledger.run(spec.name)
-        except NotFoundError:
-            return Run(name=spec.name, backend=self.config.backend, spec=spec)
-        if run.backend != self.config.backend:
-            raise ConfigError(f"The run {run.name!r} is on backend {run.backend!r}.", "Choose another name.")
-        return run.model_copy(update={"spec": spec})
-
-    def _ended(self, name: str, status: Status) -> None:
-        ended = {"state": status.state, "detail": status.detail, "ended": status.at}
-        self.ledger.write(self.ledger.run(name).model_copy(update=ended))
-
     def _name(self, model: Job | str) -> str:
         """The name of a model's deployment: the configured endpoint, or the model's own name made legal."""
         if self.config.deploy.endpoint:
@@ -360,7 +322,7 @@ class Project:
         return None, self.deploy_spec()
 
     async def _deploy(self, spec: DeploySpec, report: Report) -> Deployment:
-        await _offer_token(spec.model)
+        await offer_token(spec.model)
         deployment = await self._guard.call(self.backend.deploy(spec, report))
         current = _Current(base_model=self.base_model, spec=spec, deployment=deployment)
         await asyncio.to_thread(write_atomic, self._current_file, current.model_dump_json())
@@ -378,12 +340,6 @@ class Project:
         except (FileNotFoundError, ValueError):
             return None
         return current if current.base_model == self.base_model else None
-
-
-async def _offer_token(model: Job | str) -> None:
-    """Let the hub's library find the access token, if the model comes from there."""
-    if isinstance(model, str) and models.resolve(model).repo:
-        await asyncio.to_thread(offer_hf_token)
 
 
 def _failed(error: PhichatError) -> Check:

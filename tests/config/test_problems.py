@@ -16,7 +16,7 @@ from tests.config.conftest import Place, Refused
         ("[data]\ntset_size = 1", "data.tset_size", "test_size under [data]"),
         ("[trian]\nepochs = 1", "trian.epochs", "epochs under [train]"),
         ("temprature = 1", "temprature", "temperature under [chat]"),
-        ("seed = 1", "seed", "seed under [data] or seed under [chat]"),
+        ("seed = 1", "seed", "seed under [data] or seed under [train] or seed under [chat]"),
         ("bakcend = 'local'", "bakcend", "backend"),
         ("[backend.local]\ndevice = 'cpu'", "backend.local.device", "device under [backends.local]"),
     ],

@@ -1,0 +1,71 @@
+"""What a training job is told: the preset, what the catalogue knows, what was chosen, and the probes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from phichat import models
+from phichat.backends.base import Dataset
+from phichat.config import Config
+from phichat.data.demo import probes as demo_probes
+from phichat.data.manifest import open_prepared
+from phichat.errors import DataError
+from phichat.models.presets import Hyperparameters, default_preset, hyperparameters
+
+PROBES = 3
+"""Questions that are asked at each evaluation where the dataset brings none of its own."""
+SHARED = ("max_length", "seed", "stop_tokens", "probes", "answer_tokens")
+"""What an evaluation is told as the training was."""
+
+
+def recipe(config: Config, base_model: str, dataset: Dataset) -> Hyperparameters:
+    """The hyperparameters of a training as it is configured.
+
+    Raises:
+        ConfigError: there is no such base model.
+    """
+    entry = models.resolve(base_model).entry
+    chosen = config.train
+    preset = chosen.preset or _preset_of(chosen.method) or default_preset(entry)
+    length = {"max_length": config.data.max_length} if config.data.max_length else {}
+    told = {**hyperparameters(entry, preset, chosen.method), **length, **chosen.chosen}
+    questions = list(_probes(dataset))
+    return {**told, "probes": questions} if questions else told
+
+
+def _preset_of(method: str | None) -> models.PresetName | None:
+    if method is None:
+        return None
+    return "full" if method == "full" else "lora"
+
+
+def _probes(dataset: Dataset) -> Iterator[JsonValue]:
+    """The dataset's own questions with what a right answer holds, else the first that were held out."""
+    if _is_demo(dataset):
+        for probe in demo_probes():
+            yield {"prompt": probe.prompt, "expect": list(probe.expect)}
+    elif dataset.eval_file is not None and dataset.eval_file.is_file():
+        yield from islice(_questions(dataset.eval_file), PROBES)
+
+
+def _is_demo(dataset: Dataset) -> bool:
+    try:
+        return open_prepared(dataset.train_file.parent).manifest.source_kind == "demo"
+    except DataError:
+        return False
+
+
+def _questions(file: Path) -> Iterator[str]:
+    """What people ask first. A line that is wrong is left to the trainer, which names it."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            with contextlib.suppress(ValueError, LookupError, TypeError):
+                first = json.loads(line)["messages"][0]
+                if first["role"] == "user":
+                    yield str(first["content"])

@@ -1,0 +1,256 @@
+"""The runs of a project: training and evaluation, started once, watched from anywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable
+from pathlib import Path
+
+from phichat import models
+from phichat.backends.base import AnyBackend, Dataset, EvalSpec, Job, Report, TrainSpec
+from phichat.config import Config
+from phichat.config.secret import offer_hf_token
+from phichat.data.manifest import Prepared, current
+from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
+from phichat.events import Event, Status
+from phichat.runs import Ledger, Run, run_name
+from phichat.workflow.evaluation import Evaluation, evaluation
+from phichat.workflow.guard import Guard
+from phichat.workflow.recipe import SHARED, recipe
+
+FIRST_WORD_S, QUIET_S = 10.0, 1.0
+"""How long a backend may take to begin the story of a run, and to go on, before it counts as told for now."""
+FREE = frozenset(
+    {"log_steps", "probes", "answer_tokens", "evaluate", "mlflow_tracking_uri", "mlflow_experiment"}
+)
+"""Hyperparameters that may change when a run goes on: they change nothing in what is learned."""
+
+
+class Training:
+    """What was trained, is being trained, and will be, on one backend."""
+
+    def __init__(self, config: Config, state: Path, guard: Guard, backend: Callable[[], AnyBackend]) -> None:
+        self.ledger = Ledger(state / "runs")
+        self._config = config
+        self._data = state / "data"
+        self._guard = guard
+        self._backend = backend
+
+    def prepared(self) -> Prepared:
+        """The data that was prepared last.
+
+        Raises:
+            DataError: there is none.
+        """
+        found = current(self._data)
+        if found is None:
+            hint = "phichat data FILE, or to try it with ours: phichat data demo"
+            raise DataError("There is no data to train on yet.", hint)
+        return found
+
+    def spec(self, dataset: Dataset, *, name: str | None = None, again: bool = False) -> TrainSpec:
+        """What training on this data would be, as configured; `again`: by a name that no run has.
+
+        Raises:
+            ConfigError: there is no such base model, or a run of that name is another one.
+        """
+        base = self._config.base_model or models.DEFAULT
+        told = recipe(self._config, base, dataset)
+        spec = TrainSpec(name=name or "", dataset=dataset, base_model=base, hyperparameters=told)
+        if not name:
+            label = models.resolve(base).name
+            spec = spec.model_copy(update={"name": run_name(spec, label, self._config.backend)})
+        if again:
+            return spec.model_copy(update={"name": self.ledger.free_name(spec.name)})
+        self._known(spec)
+        return spec
+
+    async def start(self, spec: TrainSpec | EvalSpec, report: Report) -> Run:
+        """Start a run, or find it; `watch` tells how it goes.
+
+        One that succeeded is returned as it is; one that failed or was cancelled goes on from its last
+        complete checkpoint.
+
+        Raises:
+            ConfigError: the run of that name is another one.
+            BackendError: the backend does not take it.
+        """
+        # Written before the call: whatever happens in it, the next one finds the job by the same name.
+        run = self.ledger.write(self._known(spec))
+        if isinstance(spec, TrainSpec):
+            await offer_token(spec.base_model)
+        job = await self._guard.call(self._backend().submit(spec, report))
+        if run.job == job and run.state == "succeeded":
+            return run
+        return self.ledger.write(
+            run.model_copy(update={"job": job, "state": "running", "detail": "", "ended": None})
+        )
+
+    def run(self, name: str | None = None) -> Run:
+        """The run of that name, or the newest training; on this backend.
+
+        Raises:
+            NotFoundError: there is none.
+            ConfigError: it is on another backend.
+        """
+        if name is None:
+            return self.ledger.newest(self._config.backend)
+        return self._here(self.ledger.run(name))
+
+    async def newest_success(self) -> Run | None:
+        """The newest training that succeeded, as far as the backend knows by now."""
+        await self.refresh()
+        try:
+            return self.ledger.newest(self._config.backend, succeeded=True)
+        except NotFoundError:
+            return None
+
+    async def watch(self, name: str) -> AsyncGenerator[Event, None]:
+        """A run's events from its first, then as they come, to exactly one finished `Status`.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        run = self.ledger.run(name)
+        log = self.ledger.events(name)
+        if run.finished:
+            for event in log:
+                # An attempt that failed is history once another one has gone on from it.
+                if not (isinstance(event, Status) and event.finished):
+                    yield event
+            yield Status(state=run.state, detail=run.detail, at=run.ended or run.created)
+            return
+        async with contextlib.aclosing(self._guard.stream(self._backend().watch(self.job(run)))) as events:
+            async for event in events:
+                await asyncio.to_thread(log.append, event)
+                if isinstance(event, Status):
+                    self._note(name, event)
+                yield event
+
+    async def refresh(self) -> list[Run]:
+        """Every run, the newest first, after a look at those that were not finished."""
+        here = [run for run in self.ledger.runs() if run.backend == self._config.backend]
+        await asyncio.gather(*(self._catch_up(run) for run in here if run.job and not run.finished))
+        return self.ledger.runs()
+
+    async def cancel(self, name: str) -> None:
+        """End a run; one that is finished stays as it is."""
+        run = self.ledger.run(name)
+        if not run.finished:
+            await self._guard.call(self._backend().cancel(self.job(run)))
+
+    async def fetch(self, name: str, directory: Path, report: Report) -> Path:
+        """Bring the model that a run made into a folder of this machine."""
+        run = self.ledger.run(name)
+        return await self._guard.call(self._backend().fetch(self.job(run), directory, report))
+
+    def logs(self, name: str) -> AsyncGenerator[str, None]:
+        """The lines that a run has written so far."""
+        run = self.ledger.run(name)
+        return self._guard.stream(self._backend().logs(self.job(run)))
+
+    def evaluation(self, run: Run) -> Evaluation | None:
+        """The base model beside the tuned one, if that is known: from the run itself, or from another one."""
+        for name in (run.name, _evaluation_name(run)):
+            found = evaluation(self.ledger.events(name))
+            if found:
+                return found
+        return None
+
+    def eval_spec(self, run: Run) -> EvalSpec:
+        """What evaluating a trained run would be: its held-out rows, asked as it was asked in training.
+
+        Raises:
+            DataError: no rows were held out.
+        """
+        if run.spec.dataset.eval_file is None:
+            told = f"The run {run.name!r} has no held-out rows to evaluate on."
+            raise DataError(told, "Prepare the data again with --test-size, then train.")
+        chosen = run.spec.hyperparameters if isinstance(run.spec, TrainSpec) else run.spec.settings
+        settings = {name: chosen[name] for name in SHARED if name in chosen}
+        name = _evaluation_name(run)
+        return EvalSpec(name=name, model=self.job(run), dataset=run.spec.dataset, settings=settings)
+
+    def job(self, run: Run) -> Job:
+        """The backend's own reference to a run.
+
+        Raises:
+            NotFoundError: the backend never took it.
+            ConfigError: it is on another backend.
+        """
+        job = self._here(run).job
+        if job is None:
+            raise NotFoundError(f"The run {run.name!r} never reached the backend.", "phichat train")
+        return job
+
+    def _here(self, run: Run) -> Run:
+        if run.backend != self._config.backend:
+            told = f"The run {run.name!r} is on backend {run.backend!r}."
+            raise ConfigError(told, f"Add --backend {run.backend}")
+        return run
+
+    def _known(self, spec: TrainSpec | EvalSpec) -> Run:
+        """The run of that name with the work now asked for, or a new one.
+
+        Raises:
+            ConfigError: the run of that name is on another backend, or does something else.
+        """
+        try:
+            run = self.ledger.run(spec.name)
+        except NotFoundError:
+            return Run(name=spec.name, backend=self._config.backend, spec=spec)
+        if run.backend != self._config.backend:
+            raise ConfigError(f"The run {run.name!r} is on backend {run.backend!r}.", "Choose another name.")
+        other = _differences(run.spec, spec) if run.job else []
+        if other:
+            told = f"There is a run {run.name!r} already, with another {', '.join(other)}."
+            raise ConfigError(told, "Choose another --name, or make one more with --again.")
+        return run.model_copy(update={"spec": spec})
+
+    def _note(self, name: str, status: Status) -> None:
+        known = self.ledger.run(name)
+        if (known.state, known.detail) != (status.state, status.detail) or status.finished:
+            ended = status.at if status.finished else None
+            noted = {"state": status.state, "detail": status.detail, "ended": ended}
+            self.ledger.write(known.model_copy(update=noted))
+
+    async def _catch_up(self, run: Run) -> None:
+        """Keep what a run has told until now."""
+        patience = FIRST_WORD_S
+        # One backend that is out of reach must not hide what is known.
+        with contextlib.suppress(TimeoutError, StopAsyncIteration, PhichatError):
+            async with contextlib.aclosing(self.watch(run.name)) as events:
+                while True:
+                    async with asyncio.timeout(patience):
+                        await anext(events)
+                    patience = QUIET_S
+
+
+async def offer_token(model: Job | str) -> None:
+    """Let the hub's library find the access token, if the model comes from there."""
+    if isinstance(model, str) and models.resolve(model).repo:
+        await asyncio.to_thread(offer_hf_token)
+
+
+def took(run: Run) -> float | None:
+    """Seconds from the request to the end, or to now; None for one that ended nobody knows when."""
+    if run.ended:
+        return run.ended - run.created
+    return None if run.finished else time.time() - run.created
+
+
+def _evaluation_name(run: Run) -> str:
+    return f"{run.name}-eval"
+
+
+def _differences(before: TrainSpec | EvalSpec, now: TrainSpec | EvalSpec) -> list[str]:
+    """What two runs of one name do not have in common; nothing if one may go on as the other."""
+    if not isinstance(before, TrainSpec) or not isinstance(now, TrainSpec):
+        return [] if type(before) is type(now) else ["purpose"]
+    names = sorted({*before.hyperparameters, *now.hyperparameters} - FREE)
+    other = [name for name in names if before.hyperparameters.get(name) != now.hyperparameters.get(name)]
+    if before.dataset.fingerprint != now.dataset.fingerprint:
+        other.append("dataset")
+    return other if before.base_model == now.base_model else [*other, "base_model"]
