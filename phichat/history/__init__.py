@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from phichat.history.answer import Answer
 from phichat.history.base import HistoryStore
+from phichat.history.log import ConversationLog
 from phichat.history.tree import Transcript
 from phichat.history.values import Conversation, Hit, Merged, Page, Snippet, StoredMessage
 
-__all__ = ["Conversation", "HistoryStore", "Hit", "Merged", "Page", "Snippet", "StoredMessage", "Transcript"]
+__all__ = [
+    "Answer",
+    "Conversation",
+    "ConversationLog",
+    "HistoryStore",
+    "Hit",
+    "Merged",
+    "Page",
+    "Snippet",
+    "StoredMessage",
+    "Transcript",
+]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import functools
+from dataclasses import dataclass
 
 from phichat.backends.base import Message
 from phichat.errors import NotFoundError
@@ -19,10 +19,6 @@ class Transcript:
 
     conversation: Conversation
     messages: tuple[StoredMessage, ...] = ()
-    _by_id: dict[str, StoredMessage] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_id", {message.id: message for message in self.messages})
 
     def message(self, message_id: str) -> StoredMessage:
         """One message by its id.
@@ -37,24 +33,34 @@ class Transcript:
 
     def branch(self, leaf: str | None = None) -> list[StoredMessage]:
         """The messages from the first to `leaf`, or to the one that the conversation shows."""
-        return self._up_from(leaf or self.conversation.leaf)
+        at = leaf or self.conversation.leaf
+        path: list[StoredMessage] = []
+        while at is not None and len(path) < len(self.messages):
+            message = self.message(at)
+            path.append(message)
+            at = message.parent_id
+        return path[::-1]
 
     def versions(self, message_id: str) -> list[StoredMessage]:
         """The message and its siblings, oldest first."""
-        parent_id = self.message(message_id).parent_id
-        return [message for message in self.messages if message.parent_id == parent_id]
+        return self._children[self.message(message_id).parent_id]
 
     def leaf_through(self, message_id: str) -> str:
         """The end of the branch that goes through a message and, after it, on by the newest ones."""
-        newest = {message.parent_id: message.id for message in self.messages}
         leaf = self.message(message_id).id
-        while leaf in newest:
-            leaf = newest[leaf]
+        while leaf in self._children:
+            leaf = self._children[leaf][-1].id
         return leaf
 
-    def prompt(self, leaf: str | None = None) -> list[Message]:
+    def prompt(self) -> list[Message]:
         """What to show a model: the system prompt and the branch, without answers that have no text."""
-        return prompt(self.conversation, self.branch(leaf))
+        system = self.conversation.system
+        turns = [
+            Message(role=message.role, content=message.content)
+            for message in self.branch()
+            if message.content or message.role != "assistant"
+        ]
+        return [Message(role="system", content=system), *turns] if system else turns
 
     def having(self, message: StoredMessage) -> Transcript:
         """The same with a message added and its branch shown; or, where it was there, as it is now."""
@@ -64,24 +70,36 @@ class Transcript:
         shown = self.conversation.model_copy(update={"leaf": message.id, "updated": message.created})
         return Transcript(shown, (*self.messages, message))
 
-    def _up_from(self, leaf: str | None) -> list[StoredMessage]:
-        path: list[StoredMessage] = []
-        while leaf is not None and len(path) <= len(self._by_id):
-            message = self.message(leaf)
-            path.append(message)
-            leaf = message.parent_id
-        return path[::-1]
+    def check(self) -> None:
+        """Whether it can be what it says: one tree, or several, of this conversation's own messages.
 
+        Raises:
+            ValueError: it cannot.
+        """
+        ids = [message.id for message in self.messages]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two of its messages have one id")
+        if any(message.conversation_id != self.conversation.id for message in self.messages):
+            raise ValueError("a message of another conversation is in it")
+        parents = {message.parent_id for message in self.messages} | {self.conversation.leaf}
+        if not parents <= {*ids, None}:
+            raise ValueError("a message that it names is not in it")
+        reached = self._children.get(None, [])[:]
+        for message in reached:  # it grows while it is read
+            reached += self._children.get(message.id, [])
+        if len(reached) != len(ids):
+            raise ValueError("its messages go round in a circle")
 
-def prompt(conversation: Conversation, branch: Iterable[StoredMessage]) -> list[Message]:
-    """What to show a model: the system prompt and the branch, without answers that have no text."""
-    system = [Message(role="system", content=conversation.system)] if conversation.system else []
-    turns = [
-        Message(role=message.role, content=message.content)
-        for message in branch
-        if message.content or message.role != "assistant"
-    ]
-    return system + turns
+    @functools.cached_property
+    def _by_id(self) -> dict[str, StoredMessage]:
+        return {message.id: message for message in self.messages}
+
+    @functools.cached_property
+    def _children(self) -> dict[str | None, list[StoredMessage]]:
+        children: dict[str | None, list[StoredMessage]] = {}
+        for message in self.messages:
+            children.setdefault(message.parent_id, []).append(message)
+        return children
 
 
 def merge(ours: Transcript, theirs: Transcript) -> Transcript:

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,10 +19,19 @@ from phichat.history.sqlite.migrations import VERSION, migrate, version
 BUSY_TIMEOUT_S = 10.0
 """How long to wait for another process that writes; its transactions last milliseconds."""
 
+STEPS_BETWEEN_LOOKS = 10_000
+"""Instructions of SQLite's after which it looks whether it is still wanted: about every millisecond."""
 FREE_SPACE = "Free some disk space and try again."
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+
+
+@dataclass
+class _Job:
+    """A piece of work, and whether nobody waits for its result any more."""
+
+    abandoned: bool = False
 
 
 class Connection:
@@ -34,8 +44,7 @@ class Connection:
         self.path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="phichat-history")
         self._connection: sqlite3.Connection | None = None
-        self._lock = threading.Lock()
-        self._running: object = None
+        self._job = _Job()
         self._closed = False
 
     async def run(self, work: Work[T], *, interruptible: bool = False) -> T:
@@ -44,12 +53,11 @@ class Connection:
         Raises:
             HistoryError: the file cannot be read or written.
         """
-        token = object()
+        job = _Job()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work, token)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work, job)
         except asyncio.CancelledError:
-            if interruptible:
-                self._interrupt(token)
+            job.abandoned = interruptible
             raise
 
     async def aclose(self) -> None:
@@ -60,23 +68,14 @@ class Connection:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
-    def _work(self, work: Work[T], token: object) -> T:
+    def _work(self, work: Work[T], job: _Job) -> T:
         with explained(self.path):
+            self._job = job
             if self._connection is None:
                 self._connection = connect(self.path)
-            with self._lock:
-                self._running = token
-            try:
-                return work(self._connection)
-            finally:
-                with self._lock:
-                    self._running = None
-
-    def _interrupt(self, token: object) -> None:
-        # Under the lock, so that it never hits the work after this one.
-        with self._lock:
-            if self._running is token and self._connection:
-                self._connection.interrupt()
+                # Not `interrupt`: that does nothing if it comes just before the statement begins.
+                self._connection.set_progress_handler(lambda: self._job.abandoned, STEPS_BETWEEN_LOOKS)
+            return work(self._connection)
 
     def _close(self) -> None:
         if self._connection:
@@ -94,11 +93,11 @@ def connect(path: Path) -> sqlite3.Connection:
     """
     if not path.exists():
         _make(path)
-    elif path.stat().st_size == 0:
-        # A store is never made empty: what was in this one is gone, and that must not look like a new one.
-        raise damaged(path, "it is empty")
     connection = _open(path)
     try:
+        if version(connection) == 0:
+            # A store is never made empty, so its content is gone: that must not look like a new one.
+            raise damaged(path, "there are none in it")
         if version(connection) > VERSION:
             raise HistoryError(
                 f"{path} was made by a newer phichat.", "python -m pip install --upgrade phichat"

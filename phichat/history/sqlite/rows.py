@@ -26,12 +26,15 @@ MESSAGE_COLUMNS = ", ".join("parent" if name == "parent_id" else name for name i
 OUTCOME_ASSIGNMENTS = ", ".join(f"{name} = :{name}" for name in _OUTCOME)
 """What an answer that is finished changes, as assignments of the parameters of `parameters`."""
 
+NONSENSE = sqlite3.DatabaseError("a row of it makes no sense")
+"""The error of a row that phichat cannot have written."""
+
 T = TypeVar("T")
 
 
-def conversation_from(row: Sequence[Any]) -> Conversation:
+def conversation_from(row: Sequence[Any] | None) -> Conversation:
     """The conversation of a row of `CONVERSATION_COLUMNS`."""
-    return _read(lambda: Conversation.model_validate(dict(zip(CONVERSATION, row, strict=True))))
+    return _read(lambda: Conversation.model_validate(dict(zip(CONVERSATION, row or (), strict=True))))
 
 
 def message_from(row: Sequence[Any], conversation_id: str) -> StoredMessage:
@@ -67,5 +70,5 @@ def _json(value: Value | ChatOptions | None) -> str | None:
 def _read(make: Callable[[], T]) -> T:
     try:
         return make()
-    except ValueError as error:  # what phichat has never written
-        raise sqlite3.DatabaseError("a row of it makes no sense") from error
+    except (TypeError, ValueError) as error:
+        raise NONSENSE from error

@@ -32,18 +32,19 @@ def find(connection: sqlite3.Connection, query: Query, project: str | None, limi
 def _titles(connection: sqlite3.Connection, query: Query, scope: int | None, limit: int) -> list[Hit]:
     sql, values = _statement("title", "conversations", query, scope)
     rows = connection.execute(
-        f"""SELECT c.key, c.title FROM ({sql}) AS found
+        f"""SELECT c.key FROM ({sql}) AS found
             JOIN conversations AS c ON c.key = found.key
             WHERE c.deleted IS NULL ORDER BY found.rank, c.updated DESC LIMIT ?""",
         (*values, limit),
     ).fetchall()
-    return [Hit(conversation_by_key(connection, key), query.snippet(title)) for key, title in rows]
+    found = [conversation_by_key(connection, key) for (key,) in rows]
+    return [Hit(conversation, query.snippet(conversation.title)) for conversation in found]
 
 
 def _messages(connection: sqlite3.Connection, query: Query, scope: int | None, limit: int) -> list[Hit]:
     sql, values = _statement("content", "messages", query, scope)
     rows = connection.execute(
-        f"""SELECT c.key, m.content, m.id FROM ({sql}) AS found
+        f"""SELECT c.key, CAST(m.content AS TEXT), m.id FROM ({sql}) AS found
             JOIN messages AS m ON m.key = found.key
             JOIN conversations AS c ON c.key = m.conversation
             WHERE c.deleted IS NULL ORDER BY found.rank, m.key DESC LIMIT ?""",

@@ -89,8 +89,10 @@ class SqliteStore(HistoryStore):
         return await self._write(lambda connection: writing.merge_in(connection, transcripts))
 
     async def aclose(self) -> None:
-        await self._reader.aclose()
-        await self._writer.aclose()
+        try:
+            await self._reader.aclose()
+        finally:
+            await self._writer.aclose()
 
     async def _read(self, work: Work[T]) -> T:
         """Do the work on the store as it is at one moment; cancelling stops it."""

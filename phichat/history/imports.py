@@ -1,0 +1,103 @@
+"""Conversations out of a file and into a store, in any of the formats that can be exported."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import ValidationError
+
+from phichat.errors import DataError
+from phichat.history import formats, markdown
+from phichat.history.base import HistoryStore
+from phichat.history.foreign import Reader
+from phichat.history.tree import Transcript
+from phichat.history.values import Merged
+
+BATCH = 100
+"""Conversations that are written at once: each time the disk is waited for."""
+KNOWN = "It may be JSONL or Markdown that phichat exported, or chats as OpenAI or ShareGPT have them."
+
+
+async def import_file(store: HistoryStore, path: Path, *, project: str = "") -> Merged:
+    """Take in a file's conversations; the same file again adds nothing.
+
+    The whole file is checked before the first conversation is written. Formats other than phichat's
+    own know no project: their conversations get this one.
+
+    Raises:
+        DataError: the file, or a part of it, is in no known format. Nothing was imported.
+        HistoryError: the store cannot be written.
+    """
+    await asyncio.to_thread(lambda: [None for _ in read(path, project)])
+    added = changed = known = 0
+    transcripts = read(path, project)
+    while batch := await asyncio.to_thread(lambda: list(itertools.islice(transcripts, BATCH))):
+        merged = await store.merge(batch)
+        added, changed, known = added + merged.added, changed + merged.changed, known + merged.known
+    return Merged(added, changed, known)
+
+
+def read(path: Path, project: str = "") -> Iterator[Transcript]:
+    """The conversations of a file one by one, in whichever format it is.
+
+    Raises:
+        DataError: the file, or a part of it, is in no known format.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = Reader(project, path.stat().st_mtime)
+            for place, part in _parts(file, path):
+                with _located(f"{path}, {place}"):
+                    transcript = _transcript(part, reader)
+                yield transcript
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text.") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _parts(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
+    """The conversations of a file as JSON, or as lines of JSON, each with the place where it is."""
+    first = file.readline()
+    file.seek(0)
+    if path.suffix.lower() in (".md", ".markdown") or first.startswith("<!-- phichat:"):
+        with _located(f"{path}"):
+            records = list(markdown.parse(file.read()))
+    elif path.suffix.lower() == ".json" or first.lstrip().startswith("["):
+        with _located(f"{path}"):
+            whole = json.load(file)
+            records = whole if isinstance(whole, list) else [whole]
+    else:
+        yield from ((f"line {number}", line) for number, line in enumerate(file, 1) if line.strip())
+        return
+    if not records:
+        raise DataError(f"{path} has no conversations.")
+    yield from ((f"conversation {number}", record) for number, record in enumerate(records, 1))
+
+
+def _transcript(part: Any, reader: Reader) -> Transcript:
+    record = json.loads(part) if isinstance(part, str) else part
+    if not isinstance(record, dict):
+        raise ValueError("it is not an object")
+    return formats.transcript(record) if "phichat" in record else reader.transcript(record)
+
+
+@contextlib.contextmanager
+def _located(place: str) -> Iterator[None]:
+    """Says where in a file something is wrong, and what."""
+    try:
+        yield
+    except json.JSONDecodeError as error:
+        raise DataError(f"{place}: it is not JSON ({error.msg}).", KNOWN) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"{place}: {where}: {first['msg']}.", KNOWN) from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place}: {error}.", KNOWN) from error

@@ -1,0 +1,80 @@
+"""Puts a new store in the place of a damaged one, with all that can still be read; the old file is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from phichat.errors import HistoryError
+from phichat.history.sqlite.connection import connect, explained, transaction
+from phichat.history.sqlite.salvage import salvage
+from phichat.history.sqlite.writing import merge_in
+
+BATCH = 100
+"""Conversations that are written at once."""
+
+
+class Recovered(NamedTuple):
+    """What a recovery has saved."""
+
+    conversations: int
+    messages: int
+    kept: Path
+    """Where the damaged file is now."""
+
+
+def recover(path: Path) -> Recovered:
+    """Save what can be read of a damaged store; it may take minutes. No other program may have it open.
+
+    Raises:
+        HistoryError: it is not there, or there is no room for a new one. Nothing has changed then.
+    """
+    if not path.exists():
+        raise HistoryError(f"There are no conversations in {path}: it is not there.")
+    with explained(path), tempfile.TemporaryDirectory(prefix=".recover-", dir=path.parent) as folder:
+        copy, new = Path(folder) / "damaged.db", Path(folder) / "new.db"
+        _copy(path, copy)
+        conversations, messages = _save(copy, new)
+        kept = path.with_name(f"{path.stem}.damaged-{time.strftime('%Y%m%d-%H%M%S')}{path.suffix}")
+        _exchange(path, new, kept)
+    return Recovered(conversations, messages, kept)
+
+
+def _copy(path: Path, copy: Path) -> None:
+    """A copy of a store's file and of its log, which has its latest transactions."""
+    shutil.copyfile(path, copy)
+    log = _log(path)
+    if log.exists():
+        shutil.copyfile(log, _log(copy))
+
+
+def _save(copy: Path, new: Path) -> tuple[int, int]:
+    """Write what is readable in the copy into a new file; returns how many conversations and messages."""
+    conversations = messages = 0
+    found = salvage(copy)
+    with contextlib.closing(connect(new)) as connection:
+        while batch := list(itertools.islice(found, BATCH)):
+            with transaction(connection, durable=False):
+                merge_in(connection, batch)
+            conversations += len(batch)
+            messages += sum(len(transcript.messages) for transcript in batch)
+    return conversations, messages
+
+
+def _exchange(path: Path, new: Path, kept: Path) -> None:
+    """Give the damaged file another name, and the new one its own."""
+    # The log goes first: beside another file than its own it would damage that one.
+    if _log(path).exists():
+        _log(path).rename(_log(kept))
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    path.rename(kept)
+    new.rename(path)
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
