@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING
 
 from phichat.cli.narration import narrated
 from phichat.cli.terminal import ask, can_ask, narrate, out, size
+from phichat.errors import NotFoundError
 from phichat.events import Piece, Reply, dump
 
 if TYPE_CHECKING:
     from phichat.backends.base import Deployment
+    from phichat.history import ConversationLog
     from phichat.workflow import Project
+
+LATEST = ""
+"""Stands for the conversation that was held last."""
 
 
 async def ready(project: Project) -> Deployment | None:
@@ -33,6 +38,22 @@ async def ready(project: Project) -> Deployment | None:
             return None
     with narrated() as narrator:
         return await project.ready(narrator)
+
+
+async def opened(project: Project, resume: str | None) -> ConversationLog:
+    """A new conversation, or the one to go on with: the latest one, or that whose id begins so.
+
+    Raises:
+        NotFoundError: there is no such conversation.
+    """
+    if resume is None:
+        return await project.conversation()
+    if resume != LATEST:
+        return await project.conversation((await project.history.find(resume)).id)
+    page = await project.history.page(project=str(project.root or ""), limit=1)
+    if not page.conversations:
+        raise NotFoundError("There is no conversation to go on with.", "phichat chat")
+    return await project.conversation(page.conversations[0].id)
 
 
 async def show(parts: AsyncGenerator[Piece | Reply, None], as_json: bool) -> Reply | None:

@@ -8,16 +8,14 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from phichat.backends.base import Deployment, Message
-from phichat.cli.answers import ready, show
+from phichat.cli.answers import opened, ready, show
 from phichat.cli.guard import tell
 from phichat.cli.terminal import narrate
 from phichat.errors import PhichatError
-from phichat.events import Piece, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
+    from phichat.backends.base import Deployment
+    from phichat.history import ConversationLog
     from phichat.workflow import Project
 
 BYE = ("/bye", "/exit", "/quit")
@@ -38,37 +36,40 @@ def hold(args: argparse.Namespace) -> int:
             deployment = runner.run(ready(project))
             if deployment is None:
                 return 1
+            log = runner.run(opened(project, args.resume))
             narrate("Ctrl-C stops an answer; /bye or Ctrl-D ends the conversation.")
-            return _talk(runner, _Talk(project, deployment, args.json))
+            return _talk(runner, _Talk(project, deployment, log, args.json))
         finally:
             runner.run(project.aclose())
 
 
 class _Talk:
-    """The turns so far."""
+    """The turns so far, kept as they come."""
 
-    def __init__(self, project: Project, deployment: Deployment, as_json: bool) -> None:
+    def __init__(self, project: Project, deployment: Deployment, log: ConversationLog, as_json: bool) -> None:
         self._project = project
         self._deployment = deployment
+        self._log = log
         self._as_json = as_json
-        self._messages: list[Message] = []
 
     async def ask(self, question: str) -> None:
         """Ask, and show the answer. One that is stopped counts as far as it came."""
-        messages = [*self._messages, Message(role="user", content=question)]
         options = self._project.chat_options(overflow="drop_oldest")
-        pieces: list[str] = []
-        parts = _noted(self._project.chat(messages, options, self._deployment), pieces)
         try:
-            await show(parts, self._as_json)
+            asked = await self._log.ask(question)
+        except PhichatError as error:
+            tell(error)
+            return
+        try:
+            await show(self._project.answer(self._log, options, self._deployment), self._as_json)
         except asyncio.CancelledError:
             # Ctrl-C. A second one, before we are here, ends the program instead.
             narrate("\n(stopped)")
         except PhichatError as error:
             tell(error)
-            return
-        if pieces:
-            self._messages = [*messages, Message(role="assistant", content="".join(pieces))]
+            if not self._log.branch[-1].content or self._log.branch[-1].id == asked.id:
+                # Unanswered: it stays in the history, but the model is not shown it again.
+                self._log.retry(asked.id)
 
 
 def _talk(runner: asyncio.Runner, talk: _Talk) -> int:
@@ -93,13 +94,3 @@ def _read_line() -> str:
     sys.stderr.write("> ")
     sys.stderr.flush()
     return input()
-
-
-async def _noted(
-    parts: AsyncGenerator[Piece | Reply, None], pieces: list[str]
-) -> AsyncGenerator[Piece | Reply, None]:
-    async with contextlib.aclosing(parts):
-        async for part in parts:
-            if isinstance(part, Piece):
-                pieces.append(part.text)
-            yield part

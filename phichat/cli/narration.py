@@ -35,18 +35,29 @@ class Narrator:
 
     def __call__(self, event: BaseEvent) -> None:
         subject, text = _worded(event)
-        if not text:
-            return
+        if text:
+            self.show(subject, text)
+
+    def show(self, subject: str, text: str) -> None:
+        """Show a line in place of the last one; `subject` is what it is about."""
         self._subject, self._text = subject, text
         self._soon()
+
+    def keep(self, text: str) -> None:
+        """Show a line that stays."""
+        self._clear()
+        self._write(f"{text}\n")
 
     def close(self) -> None:
         """Take the line away: what follows is data, or the end."""
         if self._timer:
             self._timer.cancel()
+        self._clear()
+        self._text, self._told = "", None
+
+    def _clear(self) -> None:
         if self._terminal and self._told:
             self._write("\r\x1b[K")
-        self._text, self._told = "", None
 
     def _soon(self) -> None:
         """Tell now, or once the operation has lasted long enough to be told about."""

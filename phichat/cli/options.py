@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from phichat.config.sources import FLAGS
 from phichat.errors import ConfigError
@@ -64,7 +64,19 @@ def add_config_flags(parser: argparse.ArgumentParser, *keys: str) -> None:
         parser.add_argument(
             FLAGS[key],
             dest=key,
-            metavar=key.rpartition(".")[2].upper(),
             default=argparse.SUPPRESS,
             help=(fields[key].description or "").replace("%", "%%"),
+            **_form(key, fields[key].annotation),
         )
+
+
+def _form(key: str, annotation: Any) -> dict[str, Any]:
+    """How a value is written on the command line; what it may be is judged with the whole configuration."""
+    kinds = [kind for kind in get_args(annotation) or (annotation,) if kind is not type(None)]
+    if kinds == [bool]:
+        return {"action": argparse.BooleanOptionalAction}
+    if get_origin(kinds[0]) is tuple:
+        return {"metavar": "NAME,…", "type": lambda text: [each.strip() for each in text.split(",")]}
+    if get_origin(kinds[0]) is Literal:
+        return {"metavar": "|".join(get_args(kinds[0]))}
+    return {"metavar": key.rpartition(".")[2].upper()}

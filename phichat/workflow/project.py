@@ -34,9 +34,11 @@ from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.errors import NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Piece, Reply, Step
+from phichat.history import Conversation, ConversationLog, HistoryStore
+from phichat.history.log import Answerer
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Run
-from phichat.workflow.chatting import timed, with_system
+from phichat.workflow.chatting import open_history, timed, with_system
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.training import Training, offer_token
 
@@ -68,6 +70,7 @@ class Project:
         self._guard = Guard(self.config.backend, registry)
         self._backend: AnyBackend | None = None
         self.training = Training(self.config, self.state, self._guard, lambda: self.backend)
+        self._history: HistoryStore | None = None
 
     @classmethod
     def open(
@@ -234,6 +237,55 @@ class Project:
             async for part in timed(stream, asked):
                 yield part
 
+    @property
+    def history(self) -> HistoryStore:
+        """Where conversations are kept, those of all projects; opened on first use.
+
+        Raises:
+            ConfigError: the configured store is not part of this version.
+        """
+        if self._history is None:
+            self._history = open_history(self.config.history.store, self.folders.data)
+        return self._history
+
+    async def conversation(self, conversation_id: str | None = None) -> ConversationLog:
+        """A new conversation of this project, or a stored one to go on with.
+
+        Raises:
+            NotFoundError: there is no such conversation.
+            HistoryError: the store cannot be read.
+        """
+        if conversation_id is not None:
+            return await ConversationLog.resume(self.history, conversation_id)
+        system = self.config.chat.system
+        return ConversationLog(self.history, Conversation(project=str(self.root or ""), system=system))
+
+    async def answer(
+        self,
+        log: ConversationLog,
+        options: ChatOptions | None = None,
+        deployment: Deployment | None = None,
+        *,
+        continues: str | None = None,
+    ) -> AsyncGenerator[Piece | Reply, None]:
+        """The answer to what a conversation shows, kept as it comes; see `chat` and `ConversationLog.record`.
+
+        With `continues`, the id of a partial answer, it goes on from there as another version of it.
+        """
+        deployment = deployment or await self.ready(_ignore)
+        options = options or self.chat_options()
+        prompt = log.prompt
+        if continues is not None:
+            options = options.model_copy(update={"continue_final": True})
+        parts = self.chat(prompt, options, deployment)
+        by: Answerer = {"backend": self.config.backend, "deployment": deployment.id, "options": options}
+        current = self._current()
+        if current is not None and current.deployment.id == deployment.id:
+            by["model"] = current.spec.model.id if isinstance(current.spec.model, Job) else current.spec.model
+        async with contextlib.aclosing(log.record(parts, continues=continues, **by)) as kept:
+            async for part in kept:
+                yield part
+
     def chat_options(self, **changes: Any) -> ChatOptions:
         """How to answer, as configured under `[chat]`, with changes."""
         chat = self.config.chat
@@ -289,6 +341,8 @@ class Project:
 
     async def aclose(self) -> None:
         """Let go of connections; what runs, runs on."""
+        if self._history is not None:
+            await self._history.aclose()
         if self._backend is not None:
             await self._guard.call(self._backend.aclose())
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
 from phichat.events import Piece, Reply, parse
+from phichat.workflow import Project
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -30,7 +32,8 @@ def test_standard_input_is_put_below_the_prompt(phichat: Run) -> None:
 def test_json_is_pieces_and_a_reply(phichat: Run) -> None:
     done = phichat("chat", "-p", "One two three", "--json")
     *pieces, reply = [parse(line) for line in done.out.splitlines()]
-    assert [piece.text for piece in pieces if isinstance(piece, Piece)] == ["One", " two", " three"]
+    # A parrot is quicker than the disk: pieces that come while one is being kept are joined.
+    assert "".join(piece.text for piece in pieces if isinstance(piece, Piece)) == "One two three"
     assert isinstance(reply, Reply)
     assert (reply.text, reply.completion_tokens) == ("One two three", 3)
 
@@ -95,3 +98,22 @@ def test_the_answer_is_utf8_whatever_the_locale(process: Run, monkeypatch: pytes
     monkeypatch.setenv("LC_ALL", "C")
     done = process("chat", "-p", "grüße 🦜", "--json")
     assert json.loads(done.out.splitlines()[-1])["text"] == "grüße 🦜"
+
+
+def test_a_conversation_is_kept_and_gone_on_with(phichat: Run) -> None:
+    phichat("chat", "-p", "One")
+    phichat("chat", "-p", "Two", "--continue")
+    phichat("chat", "-p", "Three")
+
+    async def kept() -> list[list[str]]:
+        async with Project.open() as project:
+            ids = [conversation.id async for conversation in project.history.conversations()]
+            return [[m.content for m in (await project.history.read(each)).branch()] for each in ids]
+
+    assert asyncio.run(kept()) == [["One", "One", "Two", "user: assistant: Two"], ["Three", "Three"]]
+
+
+def test_there_may_be_nothing_to_go_on_with(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Two", "--continue")
+    assert (done.code, done.out) == (1, "")
+    assert "no conversation to go on with" in done.err

@@ -63,7 +63,7 @@ def test_with_a_prompt_a_terminal_gets_one_answer(project: Path) -> None:
 
 def test_the_download_is_offered(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHICHAT_CACHE", str(tmp_path / "cache"))
-    with session("chat", "--backend", "local", cwd=project) as terminal:
+    with session("chat", "--backend", "local", "--model", "smollm2", cwd=project) as terminal:
         terminal.until("smollm2 is not on this machine yet. Fetch it (93 MB)? [Y/n] ")
         terminal.type("n\n")
         assert terminal.ended() == 1

@@ -42,7 +42,7 @@ def test_an_unknown_model_is_wrong_usage(phichat: Run, cache: Path) -> None:
 
 
 def test_what_is_not_here_need_not_be_removed(phichat: Run, cache: Path) -> None:
-    done = phichat("models", "remove", "smollm2")
+    done = phichat("models", "remove", "smollm2", "--yes")
     assert (done.code, done.err) == (0, "smollm2 is not on this machine.\n")
 
 

@@ -24,7 +24,10 @@ def here(smollm2: Path, folder: Path, process: Run) -> Iterator[Path]:
 
 def test_a_pipe_is_answered_by_a_server_that_stays(process: Run, here: Path) -> None:
     plan = process("deploy", "--dry-run")
-    assert (plan.code, plan.out.split()[:1]) == (0, ["planned"])
+    assert (plan.code, [line.split()[:2] for line in plan.out.splitlines()[:2]]) == (
+        0,
+        [["reused", "model"], ["planned", "server"]],
+    )
     short = ("--max-new-tokens", "6", "--temperature", "0", "--json")
     done = process("chat", *short, stdin="Who founded Microsoft?\n")
     assert done.code == 0, done.err

@@ -16,6 +16,15 @@ def arguments(parser: Parser) -> None:
     from phichat.cli.options import add_config_flags
 
     parser.add_argument("-p", "--prompt", metavar="TEXT", help="the question; standard input is put below it")
+    parser.add_argument(
+        "-c",
+        "--continue",
+        dest="resume",
+        nargs="?",
+        const="",
+        metavar="ID",
+        help="go on with the latest conversation, or the one whose id begins so",
+    )
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
     add_config_flags(parser, *KEYS)
     parser.hint_for_strays = 'phichat chat -p "…"'
@@ -58,14 +67,14 @@ def _question(prompt: str | None) -> str | None:
 
 
 async def _answer(args: argparse.Namespace, question: str) -> int:
-    from phichat.backends.base import Message
-    from phichat.cli.answers import ready, show
+    from phichat.cli.answers import opened, ready, show
     from phichat.cli.options import open_project
 
     async with open_project(args) as project:
         deployment = await ready(project)
         if deployment is None:
             return 1
-        parts = project.chat([Message(role="user", content=question)], deployment=deployment)
-        await show(parts, args.json)
+        log = await opened(project, args.resume)
+        await log.ask(question)
+        await show(project.answer(log, deployment=deployment), args.json)
     return 0

@@ -77,13 +77,11 @@ def _remove(args: argparse.Namespace) -> int:
     from phichat.cli.terminal import confirmed, narrate
 
     ref = models.resolve(args.name)
-    if models.cached(ref, _cache()) is None:
-        narrate(f"{ref.name} is not on this machine.")
-        return 0
     if not confirmed(f"Delete the weights of {ref.name} from this machine?", args.yes):
         return 1
-    models.remove(ref, _cache())
-    narrate(f"{ref.name} is deleted.")
+    # What was only partly downloaded goes too, and other revisions.
+    removed = models.remove(ref, _cache())
+    narrate(f"{ref.name} is deleted." if removed else f"{ref.name} is not on this machine.")
     return 0
 
 

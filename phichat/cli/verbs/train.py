@@ -1,0 +1,94 @@
+"""`phichat train`: fine-tunes the base model on the project's data, and follows how it goes."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING
+
+from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.backends.base import TrainSpec
+    from phichat.runs import Run
+    from phichat.workflow import Project
+
+
+def arguments(parser: Parser) -> None:
+    """Take the run's name, what to do with it, and every setting of the trainer."""
+    from phichat.cli.options import add_config_flags
+    from phichat.config.train import TrainConfig
+
+    parser.add_argument("--name", help="of the run; default: the base model's, and what is asked for")
+    parser.add_argument("--again", action="store_true", help="train once more, as another run")
+    parser.add_argument("--detach", action="store_true", help="start it, and do not wait")
+    parser.add_argument("--dry-run", action="store_true", help="only show the steps and what they would cost")
+    parser.add_argument("--yes", action="store_true", help="do not ask when it costs money")
+    parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
+    add_config_flags(parser, "base_model", *(f"train.{name}" for name in TrainConfig.model_fields))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train, and print the run's name; 1 if it failed, or the person would rather not pay.
+
+    Raises:
+        DataError: no data was prepared.
+        ConfigError: a setting is wrong, or nobody can be asked about the price.
+        BackendError: it could not be started.
+    """
+    return asyncio.run(_train(args))
+
+
+async def _train(args: argparse.Namespace) -> int:
+    from phichat.cli.forecast import agreed, tell_plan, tell_run
+    from phichat.cli.narration import narrated
+    from phichat.cli.options import open_project
+    from phichat.cli.terminal import out
+    from phichat.events import dump
+
+    async with open_project(args) as project:
+        training = project.training
+        spec = training.spec(training.prepared().dataset, name=args.name, again=args.again)
+        if args.dry_run:
+            await tell_plan(project, spec)
+            return 0
+        if _done(project, spec):
+            return _already(spec.name, args.json)
+        tell_run(spec)
+        if not await agreed(project, spec, args.yes):
+            return 1
+        with narrated() as narrator:
+            report = (lambda event: out(dump(event))) if args.json else narrator
+            started = await training.start(spec, report)
+        return await _follow(project, started, args)
+
+
+def _done(project: Project, spec: TrainSpec) -> bool:
+    runs = project.training.ledger.runs()
+    return any(run.name == spec.name and run.state == "succeeded" for run in runs)
+
+
+def _already(name: str, as_json: bool) -> int:
+    from phichat.cli.terminal import narrate, out
+
+    narrate(f"{name} is done already. To train once more: phichat train --again")
+    if not as_json:
+        out(name)
+    return 0
+
+
+async def _follow(project: Project, started: Run, args: argparse.Namespace) -> int:
+    from phichat.cli.following import come_back, follow
+    from phichat.cli.terminal import out
+    from phichat.cli.verdict import tell_end
+
+    if args.detach:
+        come_back(started.name, f"{started.name} runs.")
+        if not args.json:
+            out(started.name)
+        return 0
+    status = await follow(project, started.name, args.json)
+    tell_end(project, started.name, status)
+    if not args.json and status.state == "succeeded":
+        out(started.name)
+    return 0 if status.state == "succeeded" else 1
