@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Literal
 
 import msgspec
 
+Role = Literal["system", "user", "assistant"]
 
-class Turn(msgspec.Struct, omit_defaults=True, gc=False):
+
+class Turn(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """One message; `weight` 0 keeps an answer in the conversation but out of the loss."""
 
-    role: str
+    role: Role
     content: str
-    weight: int | None = None
+    weight: Literal[0, 1] | None = None
 
 
 class Conversation(msgspec.Struct, gc=False):

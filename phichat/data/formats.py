@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from phichat.data.conversation import Turn
+from phichat.data.conversation import Role, Turn
 from phichat.data.messages import TOOL_KEYS, Notes, Record, refuse_tools, system_of, text_of, turns_of
 from phichat.errors import ConfigError
-
-Role = Literal["user", "assistant", "system"]
 
 
 @dataclass(frozen=True)
@@ -136,10 +134,9 @@ class Columns:
             return []
         turns = []
         for number, pair in enumerate(pairs):
-            for role, text in zip(("user", "assistant"), pair, strict=True):
-                content = text_of(text, f"{self.history}[{number}]", notes)
-                if content is not None:
-                    turns.append(Turn(role, content))
+            asked, said = (text_of(text, f"{self.history}[{number}]", notes) for text in pair)
+            if asked is not None and said is not None:
+                turns += [Turn("user", asked), Turn("assistant", said)]
         return turns
 
 

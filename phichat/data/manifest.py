@@ -51,6 +51,8 @@ class Counts(Value):
     read: int
     train: int
     eval: int
+    train_bytes: int = 0
+    eval_bytes: int = 0
     bad: int
     removed: int
     problems: dict[Kind, int] = Field(default_factory=dict)
@@ -110,6 +112,14 @@ class Prepared:
         )
 
     @property
+    def whole(self) -> bool:
+        """Whether the files are as long as they were: a power failure may have cut them off."""
+        counts = self.manifest.counts
+        expected = (counts.train_bytes, counts.eval_bytes)
+        files = (self.folder / "train.jsonl", self.folder / "eval.jsonl")
+        return expected == tuple(file.stat().st_size if file.exists() else 0 for file in files)
+
+    @property
     def problems_file(self) -> Path:
         """Every fault of the rows that were left out, one a line."""
         return self.folder / "problems.jsonl"
@@ -123,9 +133,12 @@ def open_prepared(folder: Path) -> Prepared:
     """
     try:
         text = (folder / MANIFEST_FILE).read_text(encoding="utf-8")
-        return Prepared(folder, Manifest.model_validate_json(text))
+        prepared = Prepared(folder, Manifest.model_validate_json(text))
     except (OSError, ValidationError) as error:
         raise DataError(f"There is no prepared data in {folder}.", "phichat data SOURCE") from error
+    if not prepared.whole:
+        raise DataError(f"The prepared data in {folder} is damaged.", "phichat data SOURCE")
+    return prepared
 
 
 def remember(out: Path, fingerprint: str) -> None:

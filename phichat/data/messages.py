@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from phichat.data.conversation import Turn
+import msgspec
+
+from phichat.data.conversation import Role, Turn
 from phichat.data.problems import Fault, Kind
 
 Record = dict[str, Any]
@@ -28,7 +30,7 @@ class Notes:
         self.faults.append(Fault(kind, place, message))
 
 
-ROLES: Mapping[str, str] = {
+ROLES: Mapping[str, Role] = {
     "system": "system",
     "developer": "system",
     "user": "user",
@@ -46,8 +48,19 @@ TOOL_KEYS = ("tools", "functions", "tool_calls", "function_call")
 NO_TOOLS = "tool calls cannot be trained: the templates of the Phi-3 models drop them without a word"
 
 
+_turns = msgspec.json.Decoder(list[Turn]).decode
+
+
 def turns_of(items: Any, where: str, role_key: str, text_key: str, notes: Notes) -> list[Turn]:
-    """A list of messages as turns; each message that is not one appends a fault and is left out."""
+    """A list of messages as turns; each message that is not one appends a fault and is left out.
+
+    `items` may still be JSON: then the common case needs no object but the turns.
+    """
+    if type(items) is msgspec.Raw:
+        try:
+            return _turns(items) or turns_of([], where, role_key, text_key, notes)
+        except msgspec.ValidationError:
+            items = msgspec.json.decode(items)
     if type(items) is not list:
         notes.fault("field", where, "a list of messages is expected here.")
         return []
@@ -58,19 +71,14 @@ def turns_of(items: Any, where: str, role_key: str, text_key: str, notes: Notes)
         if type(item) is not dict:
             notes.fault("field", f"{where}[{number}]", "a message with role and text is expected here.")
             continue
-        content, role = item.get(text_key), item.get(role_key)
-        # The common case first: this runs for every message of the largest source.
-        if type(content) is str and type(role) is str and role in ROLES and len(item) == 2:
-            turns.append(Turn(ROLES[role], content))
-        else:
-            turn = _odd_turn(item, f"{where}[{number}]", role_key, text_key, notes)
-            if turn is not None:
-                turns.append(turn)
+        turn = _turn(item, f"{where}[{number}]", role_key, text_key, notes)
+        if turn is not None:
+            turns.append(turn)
     return turns
 
 
-def _odd_turn(item: Record, where: str, role_key: str, text_key: str, notes: Notes) -> Turn | None:
-    """A message that is not just a known role and a text."""
+def _turn(item: Record, where: str, role_key: str, text_key: str, notes: Notes) -> Turn | None:
+    """One message under any names."""
     role = _role(item, where, role_key, notes)
     if role is None:
         return None
@@ -82,17 +90,13 @@ def _odd_turn(item: Record, where: str, role_key: str, text_key: str, notes: Not
         notes.ignored[re.sub(r"\[\d+\]", "[]", f"{where}.{key}")] += 1
     content = text_of(item.get(text_key), f"{where}.{text_key}", notes)
     weight = item.get("weight")
-    if weight is not None and (
-        type(weight) not in (int, float) or weight not in (0, 1) or role != "assistant"
-    ):
-        notes.fault("field", f"{where}.weight", "a weight is 0 or 1, and stands on an answer.")
+    if weight not in (None, 0, 1):
+        notes.fault("field", f"{where}.weight", "a weight is 0 or 1.")
         return None
-    if content is None:
-        return None
-    return Turn(role, content, None if weight is None else int(weight))
+    return None if content is None else Turn(role, content, weight and 1)
 
 
-def _role(item: Record, where: str, role_key: str, notes: Notes) -> str | None:
+def _role(item: Record, where: str, role_key: str, notes: Notes) -> Role | None:
     given = item.get(role_key)
     if given is None:
         notes.fault("field", f"{where}.{role_key}", "the role is missing.")

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from phichat.backends.base import Written
+from phichat.data.conversation import Role
 
 Treatment = Literal["off", "report", "remove"]
 """What to do with what a health check finds."""
@@ -33,7 +34,7 @@ class DataOptions(Written):
 
     format: str | None = None
     """Name of the rows' format; None: recognised by their keys."""
-    columns: dict[Literal["user", "assistant", "system"], str] = Field(default_factory=dict)
+    columns: dict[Role, str] = Field(default_factory=dict)
     """The columns of flat rows that hold each role's text; overrides `format`."""
     split: str | None = None
     """Split expression of a hub dataset, such as `train_sft[:1%]`."""

@@ -109,7 +109,8 @@ def _keep(rows: Path, source: str, out: Path) -> Prepared:
     fingerprint, refused = prepared.manifest.fingerprint, out / REFUSED_FOLDER
     shutil.rmtree(refused, ignore_errors=True)
     if not fingerprint:
-        (rows / "spool.jsonl").unlink()
+        for spool in rows.glob("spool-*"):
+            spool.unlink()
         rows.rename(refused)
         raise _bad_rows(open_prepared(refused), source)
     place = out / fingerprint

@@ -91,8 +91,8 @@ def _by_content(file: Binary, position: Callable[[], int], name: str, suffix: st
 
 
 def _lines(file: IO[bytes]) -> Iterator[Row]:
-    """JSON lines; blank ones are passed over."""
-    decode = msgspec.json.Decoder().decode
+    """JSON lines; blank ones are passed over. The fields of an object stay JSON until they are wanted."""
+    decode, fields = msgspec.json.Decoder().decode, msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
     for number, line in enumerate(_bounded_lines(file), 1):
         if line is None:
             yield number, Fault("json", "", f"the line is longer than {ROW_LIMIT // 2**20} MB.")
@@ -100,15 +100,20 @@ def _lines(file: IO[bytes]) -> Iterator[Row]:
         if number == 1:
             line = line.removeprefix(BOM)
         try:
+            yield number, fields(line)
+        except msgspec.ValidationError:
             yield number, decode(line)
-        except UnicodeDecodeError as error:
-            yield number, _not_utf8(error, line)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if line.strip():
-                yield (
-                    number,
-                    Fault("json", "", f"the line is not JSON: {_reason(str(error))}.", line.decode().strip()),
-                )
+                yield number, unreadable(error, line)
+
+
+def unreadable(error: Exception, text: bytes) -> Fault:
+    """What is wrong with a text that could not be decoded as JSON."""
+    kept = text.decode(errors="replace").strip()
+    if isinstance(error, UnicodeDecodeError):
+        return Fault("encoding", "", f"the text is not UTF-8 at byte {error.start}: save it as UTF-8.", kept)
+    return Fault("json", "", f"the line is not JSON: {_reason(str(error))}.", kept)
 
 
 def _bounded_lines(file: IO[bytes]) -> Iterator[bytes | None]:
@@ -128,11 +133,6 @@ def _reason(text: str) -> str:
         return "it ends too early"
     reason = text.removeprefix("JSON is malformed: ")
     return reason.replace("(byte ", "at byte ").replace(")", "")
-
-
-def _not_utf8(error: UnicodeDecodeError, line: bytes) -> Fault:
-    told = f"the text is not UTF-8 at byte {error.start}: save it as UTF-8."
-    return Fault("encoding", "", told, line.decode(errors="replace").strip())
 
 
 class _Array:

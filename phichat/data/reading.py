@@ -6,10 +6,11 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -20,11 +21,12 @@ from phichat.data.manifest import PartReport
 from phichat.data.messages import Notes
 from phichat.data.options import DataOptions
 from phichat.data.problems import Fault, Kind, Problem
-from phichat.data.readers import Opened, Row, open_rows
+from phichat.data.readers import Opened, Row, open_rows, unreadable
 from phichat.data.recognise import recognise
 from phichat.data.sources import Part, Source
-from phichat.data.table import BAD, PERSONAL, REMOVED, RowTable
-from phichat.data.validate import SpecialTokens, check
+from phichat.data.split import place
+from phichat.data.table import BAD, EVAL, FILES, PERSONAL, REMOVED, TRAIN, RowTable
+from phichat.data.validate import SpecialTokens, check, sound
 from phichat.events import Event
 from phichat.models.files import Meter
 
@@ -46,22 +48,63 @@ class Findings:
     hashes: list[bytes] = field(default_factory=list)
     """The content hash of each row; empty for a bad one."""
     spooled: array[int] = field(default_factory=lambda: array("Q"))
-    """The rows whose lines are in the spool, in its order."""
+    """The rows whose lines were kept, in order."""
+    guessed: array[int] = field(default_factory=lambda: array("B"))
+    """The side in whose file each of them was written down at once: most stay there."""
     ignored: Counter[str] = field(default_factory=Counter)
     personal: Counter[str] = field(default_factory=Counter)
 
-    @property
-    def spool(self) -> Path:
-        """The good rows, one line each."""
-        return self.folder / "spool.jsonl"
+    def spool(self, side: int) -> Path:
+        """The file of the rows that were guessed to be on a side."""
+        return self.folder / f"spool-{FILES[side]}"
 
     def lines(self, without: Container[int] = (BAD, REMOVED)) -> Iterator[tuple[int, bytes]]:
-        """The number and the line of every row in the spool that is not on one of these sides."""
+        """The number and the line of every row that was kept and is not on one of these sides, in order."""
         side = self.table.side
-        with self.spool.open("rb", buffering=1 << 20) as file:
-            for row, line in zip(self.spooled, file, strict=True):
+        with ExitStack() as stack:
+            files = [
+                stack.enter_context(self.spool(each).open("rb", buffering=1 << 20)) for each in (TRAIN, EVAL)
+            ]
+            for row, guess in zip(self.spooled, self.guessed, strict=True):
+                line = files[guess].readline()
                 if side[row] not in without:
                     yield row, line
+
+
+class Spool:
+    """Writes good rows down, each in the file of the side that it will probably be on."""
+
+    def __init__(self, found: Findings, options: DataOptions, divided: bool) -> None:
+        self._found = found
+        self._options = options
+        self._divided = divided
+        self._files = [found.spool(side).open("wb", buffering=1 << 20) for side in (TRAIN, EVAL)]
+        self._at = [0, 0]
+
+    def add(self, row: int, line: bytes) -> None:
+        """Keep the line of a row."""
+        found = self._found
+        name = found.hashes[row] = content_hash(line)
+        side = self._side(row, name)
+        found.spooled.append(row)
+        found.guessed.append(side)
+        found.table.offset[row] = self._at[side]
+        self._at[side] += len(line) + 1
+        self._files[side].write(line)
+        self._files[side].write(b"\n")
+
+    def _side(self, row: int, name: bytes) -> int:
+        """Where the row goes unless the checks across rows say otherwise."""
+        if self._divided:
+            return EVAL if self._found.table.side[row] == EVAL else TRAIN
+        return EVAL if place(name, self._options.seed) < self._options.test_size else TRAIN
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.close()
 
 
 class BadRows:
@@ -108,6 +151,11 @@ class BadRows:
             self._problems_file.write_bytes(b"".join(lines))
 
 
+def _plain(key: str, value: Any) -> Any:
+    """The value of a field; messages may stay JSON, which is read as turns at once."""
+    return msgspec.json.decode(value) if type(value) is msgspec.Raw and key != "messages" else value
+
+
 def _any_json(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
@@ -144,7 +192,7 @@ class Reading:
             DataError: a part cannot be opened, or has no format.
         """
         found = self.findings
-        with found.spool.open("wb", buffering=1 << 20) as spool:
+        with Spool(found, self._options, self._source.divided) as spool:
             for number, part in enumerate(self._source.parts):
                 with open_rows(part.path, part.name) as opened:
                     self._part(number, part, opened, spool)
@@ -153,7 +201,7 @@ class Reading:
         found.ignored += self._notes.ignored
         return found
 
-    def _part(self, number: int, part: Part, opened: Opened, spool: IO[bytes]) -> None:
+    def _part(self, number: int, part: Part, opened: Opened, spool: Spool) -> None:
         first = list(islice(opened.rows, SNIFFED))
         form, evidence = self._format(part, first)
         found, before = self.findings, len(self.findings.table)
@@ -167,7 +215,7 @@ class Reading:
             found.hashes.append(b"")
             faults = self._row(row, value, form, spool)
             if faults:
-                self.bad.add(row, faults, value.text if isinstance(value, Fault) else value)
+                self.bad.add(row, faults, faults[0].text or value)
             if count % TICK == 0:
                 self._meter(self._done_bytes + opened.position(), self._total_bytes)
         rows = len(found.table) - before
@@ -188,7 +236,7 @@ class Reading:
         recognised = recognise(rows, part.name)
         return recognised.format, recognised.evidence
 
-    def _row(self, row: int, value: Any, form: Format, spool: IO[bytes]) -> list[Fault]:
+    def _row(self, row: int, value: Any, form: Format, spool: Spool) -> list[Fault]:
         """Write a good row to the spool; returns what is wrong with a bad one."""
         if type(value) is Fault:
             return [value]
@@ -200,25 +248,27 @@ class Reading:
             ]
         notes = self._notes
         notes.faults = []
-        turns = form.convert(value, notes)
-        if not notes.faults:
-            check(turns, self._special, lambda number: form.place(value, turns, number), notes)
+        try:
+            record = {key: _plain(key, value[key]) for key in form.uses if key in value}
+            turns = form.convert(record, notes)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return [unreadable(error, msgspec.json.encode(value))]
+        if not notes.faults and not sound(turns, self._special):
+            check(turns, self._special, lambda number: form.place(record, turns, number), notes)
         if notes.faults:
             return notes.faults
         for key in value.keys() - form.uses:
             notes.ignored[key] += 1
         return self._keep(row, turns, spool)
 
-    def _keep(self, row: int, turns: list[Turn], spool: IO[bytes]) -> list[Fault]:
+    def _keep(self, row: int, turns: list[Turn], spool: Spool) -> list[Fault]:
         if self._options.personal != "off":
             self._personal(row, turns)
         try:
             line = encode(Conversation(turns))
         except UnicodeEncodeError:
             return [Fault("encoding", "", "the text is not UTF-8: save it as UTF-8.")]
-        spool.write(line + b"\n")
-        self.findings.hashes[row] = content_hash(line)
-        self.findings.spooled.append(row)
+        spool.add(row, line)
         return []
 
     def _personal(self, row: int, turns: list[Turn]) -> None:

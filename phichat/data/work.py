@@ -17,6 +17,7 @@ from phichat.data.table import (
     BAD,
     DUPLICATE,
     EVAL,
+    FILES,
     LEAKED,
     NEAR_DUPLICATE,
     PERSONAL,
@@ -139,6 +140,8 @@ def _counts(reading: Reading) -> Counts:
         read=len(found.table),
         train=sides[TRAIN],
         eval=sides[EVAL],
+        train_bytes=_size(found.folder / FILES[TRAIN]),
+        eval_bytes=_size(found.folder / FILES[EVAL]),
         bad=sides[BAD],
         removed=sides[REMOVED],
         problems=dict(sorted(reading.bad.counts.items())),
@@ -149,3 +152,7 @@ def _counts(reading: Reading) -> Counts:
         personal=dict(sorted(found.personal.items())),
         truncated=found.table.flagged(TRUNCATED),
     )
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -18,8 +17,27 @@ INDEX_FILE = "rows.index"
 
 def deal(found: Findings, report: Callable[[Event], None]) -> str:
     """Write the files of the sides and the table of rows; returns the fingerprint of the whole."""
-    table, digest = found.table, hashlib.sha256()
-    at = [0, 0, 0, 0]
+    table, side = found.table, found.table.side
+    if all(side[row] == guess for row, guess in zip(found.spooled, found.guessed, strict=True)):
+        for each in (TRAIN, EVAL):
+            found.spool(each).rename(found.folder / FILES[each])
+    else:
+        _write_again(found, report)
+    for each in (EVAL, REMOVED):
+        file = found.folder / FILES[each]
+        if file.exists() and not file.stat().st_size:
+            file.unlink()
+    table.save(found.folder / INDEX_FILE)
+    report(Step(name="write", state="done", detail=f"{len(found.spooled):,} rows"))
+    digest = hashlib.sha256()
+    for row in table.on(TRAIN, EVAL):
+        digest.update(bytes((side[row],)) + found.hashes[row])
+    return digest.hexdigest()[:16]
+
+
+def _write_again(found: Findings, report: Callable[[Event], None]) -> None:
+    """Some rows are not on the side that they were guessed to be on: deal all of them anew, in order."""
+    table, at = found.table, [0, 0, 0, 0]
     meter, total = Meter("Writing", report, "rows"), len(found.spooled)
     with ExitStack() as stack:
         files = {
@@ -31,19 +49,8 @@ def deal(found: Findings, report: Callable[[Event], None]) -> str:
             table.offset[row] = at[side]
             at[side] += len(line)
             files[side].write(line)
-            if side != REMOVED:
-                digest.update(bytes((side,)) + found.hashes[row])
             if done % TICK == 0:
                 meter(done, total)
         meter(total, total)
-        for file in files.values():
-            file.flush()
-            # Before the folder gets its name: after a power failure, what has a name must be whole.
-            os.fsync(file.fileno())
-    found.spool.unlink()
-    table.save(found.folder / INDEX_FILE)
-    for side in (EVAL, REMOVED):
-        if not at[side]:
-            (found.folder / FILES[side]).unlink()
-    report(Step(name="write", state="done", detail=f"{sum(at):,} bytes"))
-    return digest.hexdigest()[:16]
+    for side in (TRAIN, EVAL):
+        found.spool(side).unlink()
