@@ -60,15 +60,16 @@ class Ledger:
             raise NotFoundError(f"There is no run {name!r}.", "phichat runs")
         return run
 
-    def newest(self, backend: str, *, succeeded: bool = False) -> Run:
-        """The training on a backend that was asked for last.
+    def newest(self, backend: str, *, succeeded: bool = False, base_model: str | None = None) -> Run:
+        """The training on a backend that was asked for last, of any base model or of one.
 
         Raises:
             NotFoundError: there is none.
         """
         for run in self.runs():
-            trained = isinstance(run.spec, TrainSpec) and run.backend == backend
-            if trained and (run.state == "succeeded" or not succeeded):
+            if not isinstance(run.spec, TrainSpec) or run.backend != backend:
+                continue
+            if base_model in (None, run.spec.base_model) and (run.state == "succeeded" or not succeeded):
                 return run
         raise NotFoundError("Nothing was trained yet.", "phichat train")
 

@@ -200,15 +200,16 @@ class Project:
         return await self._guard.call(self.backend.estimate(spec))
 
     async def deployable(self, name: str | None = None) -> Job | str:
-        """What a person means to deploy: a run or a model by its name, else the newest run that succeeded.
+        """What a person means to deploy: a run or a model by its name.
 
-        Where nothing was trained yet, that is the base model.
+        Without a name it is the newest run of the base model that succeeded; where there is none, the base
+        model itself.
 
         Raises:
             ConfigError: nothing is called so.
         """
         if name is None:
-            run = await self.training.newest_success()
+            run = await self.training.newest_success(self.base_model)
         else:
             run = next((each for each in self.training.ledger.runs() if each.name == name), None)
         if run is None:

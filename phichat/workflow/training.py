@@ -99,11 +99,11 @@ class Training:
             return self.ledger.newest(self._config.backend)
         return self._here(self.ledger.run(name))
 
-    async def newest_success(self) -> Run | None:
-        """The newest training that succeeded, as far as the backend knows by now."""
+    async def newest_success(self, base_model: str | None = None) -> Run | None:
+        """The newest training that succeeded, of any base model or of one, after a look at the others."""
         await self.refresh()
         try:
-            return self.ledger.newest(self._config.backend, succeeded=True)
+            return self.ledger.newest(self._config.backend, succeeded=True, base_model=base_model)
         except NotFoundError:
             return None
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from phichat.backends.base import Estimate
-from phichat.cli.verbs.deploy import _price
+from phichat.cli.forecast import price
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -52,7 +52,7 @@ def test_a_dry_run_shows_the_steps_and_the_price(phichat: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("estimate", "price"),
+    ("estimate", "told"),
     [
         (Estimate(usd=(0, 0)), ""),
         (Estimate(), "nobody knows how much"),
@@ -61,8 +61,8 @@ def test_a_dry_run_shows_the_steps_and_the_price(phichat: Run) -> None:
         (Estimate(usd=(1, 2), usd_per_hour=3), "US$1.00 to 2.00, then US$3.00 an hour while it is alive"),
     ],
 )
-def test_a_price_for_people(estimate: Estimate, price: str) -> None:
-    assert _price(estimate) == price
+def test_a_price_for_people(estimate: Estimate, told: str) -> None:
+    assert price(estimate) == told
 
 
 def test_an_unknown_model_is_wrong_usage(phichat: Run) -> None:

@@ -66,7 +66,7 @@ def test_check_shows_every_check_and_every_value_with_its_origin(phichat: Run, p
     lines = [line.split() for line in done.out.splitlines()]
     assert ["ok", "parrot", "looked", "at"] in lines
     assert ["backend", "parrot", f"{project / 'phichat.toml'}:1"] in lines
-    assert ["data.seed", "3", "--set", "data.seed"] in lines
+    assert ["data.seed", "3", "--seed"] in lines
     assert ["data.test_size", "0.2", "default"] in lines
     assert ["project", str(project)] in lines
 

@@ -64,8 +64,9 @@ class LocalBackend(Backend[LocalSettings]):
         return await self._training.fetch(job.id, directory, report)
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
-        model = spec.base_model if isinstance(spec, TrainSpec) else spec.model
-        size = await asyncio.to_thread(self._serving.download_bytes, model)
+        if isinstance(spec, TrainSpec):
+            return await asyncio.to_thread(self._training.estimate, spec)
+        size = await asyncio.to_thread(self._serving.download_bytes, spec.model)
         return Estimate(usd=(0, 0), usd_per_hour=0, download_bytes=size, source="this machine")
 
     async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import platform
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from phichat import models
-from phichat.backends.base import Dataset, EvalSpec, Job, Report, Resource, TrainSpec
+from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, Resource, TrainSpec
+from phichat.backends.local.forecast import forecast, parameters_in, speeds
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.process import ProcessJobs
+from phichat.backends.workload import workload
 from phichat.errors import BackendError, ConfigError, NotFoundError
 from phichat.events import Step
 from phichat.paths import bundled, write_atomic
+
+FACTS = "phichat.json"
+"""What the trainer writes into every model that it makes."""
 
 
 class Training:
@@ -45,6 +52,31 @@ class Training:
             report(Step(name="job", state="reused", detail=spec.name))
         return Job(id=spec.name, url=self._output(spec.name).as_uri())
 
+    def estimate(self, spec: TrainSpec) -> Estimate:
+        """How long a training takes on this machine, and how much memory; money it costs none.
+
+        Raises:
+            NotFoundError: the base model or the training file is not there.
+        """
+        _look_at(spec.dataset)
+        ref, work = _resolved(spec.base_model), workload(spec)
+        folder = models.cached(ref, self._cache)
+        like = {
+            "base_model": str(folder),
+            "method": work.method,
+            "packing": spec.hyperparameters.get("packing"),
+        }
+        known = speeds(self.jobs.directory, like) if folder else ()
+        size = _parameters(ref, folder)
+        estimate = forecast(work, size, self._settings.threads, known, on_gpu=self._on_gpu())
+        return estimate.model_copy(update={"download_bytes": 0 if folder else models.download_size(ref)})
+
+    def _on_gpu(self) -> bool:
+        """Whether the trainer will compute on a GPU; asking PyTorch itself would take seconds."""
+        if self._settings.device == "auto":
+            return shutil.which("nvidia-smi") is not None or platform.machine() == "arm64"
+        return self._settings.device != "cpu"
+
     def job_step(self, name: str) -> Step:
         """Whether `submit` would start a job of that name."""
         return Step(name="job", state="reused" if self._done_or_running(name) else "planned", detail=name)
@@ -65,6 +97,10 @@ class Training:
         """Copy the model that a job has made; what stands there is replaced when the copy is whole."""
         model = self.model(name)
         report(Step(name="fetch", state="running", detail=str(directory)))
+        if await asyncio.to_thread(_holds_something_else, directory):
+            raise BackendError(
+                f"{directory} is not empty, and is no model of phichat's.", "Name another folder."
+            )
         partial = directory.with_name(f".{directory.name}.partial")
         try:
             await asyncio.to_thread(shutil.copytree, model, partial, dirs_exist_ok=True)
@@ -99,11 +135,10 @@ class Training:
         chosen["base_model"] = str(await self._base(spec.base_model, report))
         chosen["run_name"] = spec.name
         chosen["data_fingerprint"] = spec.dataset.fingerprint
-        command = self._command("train.py", spec.name, chosen)
-        command += ["--train-file", str(spec.dataset.train_file.absolute())]
+        data = ["--train-file", str(spec.dataset.train_file.absolute())]
         if spec.dataset.eval_file:
-            command += ["--eval-file", str(spec.dataset.eval_file.absolute())]
-        return command
+            data += ["--eval-file", str(spec.dataset.eval_file.absolute())]
+        return [*self._command("train.py", spec.name, chosen), *data]
 
     async def _evaluate(self, spec: EvalSpec) -> list[str]:
         model = (
@@ -111,16 +146,10 @@ class Training:
         )
         if model is None or spec.dataset.eval_file is None:
             raise NotFoundError("An evaluation needs a trained model and held-out rows.", "phichat train")
-        data = str(spec.dataset.eval_file.absolute())
-        return [
-            *self._command("evaluate.py", spec.name, self._placed()),
-            "--model",
-            str(model),
-            "--data",
-            data,
-        ]
+        data = ["--model", str(model), "--data", str(spec.dataset.eval_file.absolute())]
+        return [*self._command("evaluate.py", spec.name, {**self._placed(), **spec.settings}), *data]
 
-    def _command(self, script: str, name: str, chosen: dict[str, object]) -> list[str]:
+    def _command(self, script: str, name: str, chosen: Mapping[str, object]) -> list[str]:
         config = self.jobs.place(name) / "config.json"
         write_atomic(config, json.dumps(chosen, indent=2, ensure_ascii=False))
         command = [sys.executable, str(bundled("trainer") / script), "--config", str(config)]
@@ -131,10 +160,7 @@ class Training:
         return {"device": self._settings.device, **({"threads": threads} if threads else {})}
 
     async def _base(self, name: str, report: Report) -> Path:
-        try:
-            ref = models.resolve(name)
-        except ConfigError as error:
-            raise NotFoundError(error.message, error.hint) from error
+        ref = _resolved(name)
         report(Step(name="model", state="running", detail=ref.name))
         path = await models.pull(ref, self._cache, report)
         report(Step(name="model", state="done", detail=ref.name))
@@ -148,3 +174,21 @@ def _look_at(dataset: Dataset) -> None:
     for file in (dataset.train_file, dataset.eval_file):
         if file is not None and not file.is_file():
             raise NotFoundError(f"The dataset's file {file} is not there.", "phichat data")
+
+
+def _resolved(name: str) -> models.ModelRef:
+    try:
+        return models.resolve(name)
+    except ConfigError as error:
+        raise NotFoundError(error.message, error.hint) from error
+
+
+def _parameters(ref: models.ModelRef, folder: Path | None) -> float | None:
+    if ref.entry:
+        return ref.entry.parameters
+    return parameters_in(folder) if folder else None
+
+
+def _holds_something_else(directory: Path) -> bool:
+    """Whether replacing a folder would lose what is not ours."""
+    return directory.is_dir() and any(directory.iterdir()) and not (directory / FACTS).is_file()

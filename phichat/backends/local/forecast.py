@@ -1,0 +1,111 @@
+"""How long a training takes on this machine, and how much memory: from earlier runs, or the model's size."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+from phichat.backends.base import Estimate
+from phichat.backends.workload import Workload
+
+Range = tuple[float, float]
+
+CPU_FLOPS: Range = (40e9, 105e9)
+"""Floating-point operations a second and core: short unpacked rows in float32, long packed ones in bfloat16.
+Measured with SmolLM2 on a Xeon with AVX-512, 2026-11-22."""
+FLOPS_PER_WEIGHT = {"full": 6.0, "lora": 4.0, "qlora": 4.0}
+"""Of one token, forward and backward; frozen weights need no gradient of their own (arXiv:2001.08361)."""
+START_S: Range = (20.0, 60.0)
+"""Loading the libraries and the model, and saving it."""
+EVALUATION_FLOPS_PER_WEIGHT: Range = (2e4, 1e5)
+"""Two models answering a hundred questions with a few dozen words each."""
+WEIGHT_BYTES = {"full": 16.0, "lora": 4.0, "qlora": 0.6}
+"""Of one weight: full training keeps weights, gradients and two moments of Adam, all in float32."""
+PROGRAM_BYTES = 0.7e9
+"""PyTorch and its friends, before any model."""
+ACTIVATIONS: Range = (40.0, 95.0)
+"""Bytes for each token, layer and hidden unit: 41 in bfloat16 (computed), 93 with SmolLM2 (measured)."""
+LAYERS = 32
+"""About as many as the models of the catalogue have; the hidden size follows from the parameters."""
+
+
+def forecast(
+    work: Workload, parameters: float | None, threads: int | None, speeds: Iterable[float], on_gpu: bool
+) -> Estimate:
+    """The estimate for a training; `speeds` are tokens a second of earlier runs like it."""
+    measured = list(speeds)
+    seconds: Range | None = None
+    source = "from the model's size and what SmolLM2 needed on a Xeon, 2026-11-22"
+    if measured:
+        seconds = _plus(START_S, (work.tokens / max(measured) * 0.8, work.tokens / min(measured) * 1.3))
+        source = f"as fast as {len(measured)} earlier run{'s' if len(measured) > 1 else ''} on this machine"
+    elif parameters and not on_gpu:
+        seconds = _plus(START_S, _by_size(work, parameters, threads or os.cpu_count() or 1))
+    return Estimate(
+        seconds=seconds,
+        usd=(0, 0),
+        usd_per_hour=0,
+        memory_bytes=_memory(work, parameters) if parameters and not on_gpu else None,
+        memory_free=psutil.virtual_memory().available if not on_gpu else None,
+        source=source,
+    )
+
+
+def speeds(jobs: Path, like: Mapping[str, Any]) -> Iterator[float]:
+    """Tokens a second of the jobs in a folder whose configuration has these values: the median of each."""
+    for file in sorted(jobs.glob("*/output/metrics.jsonl")):
+        config = _json(file.parent.parent / "config.json")
+        if any(config.get(name) != value for name, value in like.items()):
+            continue
+        lines = [_parsed(line).get("values", {}) for line in file.read_text(encoding="utf-8").splitlines()]
+        told = [values["tokens_per_s"] for values in lines if values.get("tokens_per_s")]
+        if len(told) > 2:
+            yield median(told)
+
+
+def parameters_in(folder: Path) -> float:
+    """The number of weights in a model folder, from the size of its files."""
+    dtype = _json(folder / "config.json").get("dtype") or _json(folder / "config.json").get("torch_dtype")
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) / (
+        4 if dtype == "float32" else 2
+    )
+
+
+def _by_size(work: Workload, parameters: float, cores: int) -> Range:
+    low, high = CPU_FLOPS
+    trained = FLOPS_PER_WEIGHT[work.method] * parameters * work.tokens
+    least, most = (parameters * flops for flops in EVALUATION_FLOPS_PER_WEIGHT)
+    return (trained + least) / (high * cores), (trained + most) / (low * cores)
+
+
+def _memory(work: Workload, parameters: float) -> Range:
+    units = math.sqrt(parameters * LAYERS / 12)
+    kept = PROGRAM_BYTES + WEIGHT_BYTES[work.method] * parameters
+    low, high = (kept + per * units * work.batch_tokens for per in ACTIVATIONS)
+    return low, high
+
+
+def _plus(one: Range, other: Range) -> Range:
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        return _parsed(file.read_text(encoding="utf-8"))
+    except OSError:
+        return {}
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

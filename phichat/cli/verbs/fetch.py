@@ -1,0 +1,48 @@
+"""`phichat fetch`: brings the model of a run to this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from phichat.cli.parser import Parser
+
+
+def arguments(parser: Parser) -> None:
+    """Take the run, and where to."""
+    parser.add_argument(
+        "name", metavar="RUN", nargs="?", help="as 'phichat runs' shows it; default: the newest"
+    )
+    parser.add_argument("folder", metavar="DIR", nargs="?", help="default: named as the run, in this folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch the model, and print its folder.
+
+    Raises:
+        NotFoundError: there is no such run, or it has made no model yet.
+        BackendError: it cannot be brought here.
+    """
+    return asyncio.run(_fetch(args))
+
+
+async def _fetch(args: argparse.Namespace) -> int:
+    from phichat.cli.narration import narrated
+    from phichat.cli.options import open_project
+    from phichat.cli.terminal import narrate, out
+
+    async with open_project(args) as project:
+        name = project.training.run(args.name).name
+        place = _place(args, name)
+        with narrated() as narrator:
+            path = await project.fetch(name, place, narrator)
+    out(str(path))
+    narrate(f"To serve it: phichat deploy {path}")
+    return 0
+
+
+def _place(args: argparse.Namespace, name: str) -> Path:
+    from phichat.cli.options import folder
+
+    return folder(args) / Path(args.folder or name).expanduser()

@@ -1,0 +1,89 @@
+"""`phichat runs`: what was trained, and how it went."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.runs import Ledger, Run
+    from phichat.workflow import Project
+
+
+def arguments(parser: Parser) -> None:
+    """Take `--json`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show every run, the newest first, as the backend knows it now."""
+    return asyncio.run(_runs(args))
+
+
+async def _runs(args: argparse.Namespace) -> int:
+    from phichat.cli.options import open_project
+    from phichat.cli.terminal import narrate, out, out_json, table
+
+    async with open_project(args) as project:
+        found = await project.training.refresh()
+        if args.json:
+            for each in found:
+                out_json("run", _facts(project, each))
+        elif found:
+            head = ("RUN", "STATE", "MODEL", "BACKEND", "STARTED", "TOOK", "EVAL LOSS")
+            out(table([head, *(_row(project.training.ledger, each) for each in found)]))
+        else:
+            narrate("Nothing was trained yet: phichat train")
+    return 0
+
+
+def _row(ledger: Ledger, run: Run) -> tuple[str, ...]:
+    from phichat.cli.following import duration
+    from phichat.workflow.training import took
+
+    seconds, losses = took(run), eval_losses(ledger, run)
+    return (
+        run.name,
+        run.state,
+        _model(run),
+        run.backend,
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
+        "" if seconds is None else duration(seconds),
+        f"{losses[0]:.3f} → {min(losses):.3f}" if losses else "",
+    )
+
+
+def _facts(project: Project, run: Run) -> dict[str, object]:
+    from phichat.workflow.training import took
+
+    found = project.training.evaluation(run)
+    return {
+        **run.model_dump(mode="json"),
+        "took_s": took(run),
+        "eval_losses": eval_losses(project.training.ledger, run),
+        "evaluation": found and found.model_dump(),
+    }
+
+
+def eval_losses(ledger: Ledger, run: Run) -> list[float]:
+    """The eval losses of a run, the first of them before any training."""
+    from phichat.events import Metric
+
+    events = ledger.events(run.name)
+    return [
+        event.values["eval_loss"]
+        for event in events
+        if isinstance(event, Metric) and "eval_loss" in event.values
+    ]
+
+
+def _model(run: Run) -> str:
+    from phichat.backends.base import Job, TrainSpec
+
+    if isinstance(run.spec, TrainSpec):
+        return run.spec.base_model
+    return run.spec.model.id if isinstance(run.spec.model, Job) else run.spec.model
