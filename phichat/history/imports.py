@@ -69,6 +69,8 @@ def _parts(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
     if path.suffix.lower() in (".md", ".markdown") or first.startswith("<!-- phichat:"):
         with _located(f"{path}"):
             records = list(markdown.parse(file.read()))
+            if not records:
+                raise ValueError("it is no Markdown that phichat wrote")
     elif path.suffix.lower() == ".json" or first.lstrip().startswith("["):
         with _located(f"{path}"):
             whole = json.load(file)
@@ -76,8 +78,6 @@ def _parts(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:
     else:
         yield from ((f"line {number}", line) for number, line in enumerate(file, 1) if line.strip())
         return
-    if not records:
-        raise DataError(f"{path} has no conversations.")
     yield from ((f"conversation {number}", record) for number, record in enumerate(records, 1))
 
 

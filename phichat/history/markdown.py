@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -21,14 +22,14 @@ def render(transcript: Transcript) -> str:
     conversation = transcript.conversation
     facts = {"title": conversation.title, "created": conversation.created}
     when = datetime.fromtimestamp(conversation.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    place = f" in {conversation.project}" if conversation.project else ""
-    title = " ".join(conversation.title.split()) or "Conversation"
-    blocks = [f"{_mark('conversation', facts)}# {title}\n\n_{when}{place}_\n"]
+    place = f" in {_line(conversation.project)}" if conversation.project else ""
+    title = _line(conversation.title) or "Conversation"
+    blocks = [f"{_mark('conversation', facts)}# {title}\n\n_{when}{place}_\n\n"]
     if conversation.system:
         blocks.append(_block({"role": "system"}, "System", conversation.system))
     for message in transcript.branch():
         blocks.append(_block(_facts(message), _heading(transcript, message), message.content))
-    return "\n".join(blocks)
+    return "".join(blocks)
 
 
 def parse(text: str) -> Iterator[dict[str, Any]]:
@@ -38,31 +39,31 @@ def parse(text: str) -> Iterator[dict[str, Any]]:
         ValueError: a mark is not as `render` writes it.
     """
     marks = list(_MARK.finditer(text))
+    ends = [mark.start() for mark in marks[1:]]
     record: dict[str, Any] | None = None
-    for mark, following in zip(marks, [*marks[1:], None], strict=True):
+    for mark, end in itertools.zip_longest(marks, ends):
         facts = json.loads(mark[2])
         if mark[1] == "conversation":
             if record:
                 yield record
             record = {**facts, "messages": []}
         elif record:
-            body = text[mark.end() : following.start() if following else len(text)]
-            record["messages"].append({**facts, "content": _content(body, last=following is None)})
+            record["messages"].append({**facts, "content": _content(text[mark.end() : end])})
     if record:
         yield record
 
 
 def _block(facts: dict[str, Any], heading: str, content: str) -> str:
     escaped = _LOOKS_LIKE_A_MARK.sub(r"\\\1\2", content)
-    return f"{_mark('message', facts)}## {heading}\n\n{escaped}\n"
+    return f"{_mark('message', facts)}## {heading}\n\n{escaped}\n\n"
 
 
-def _content(body: str, last: bool) -> str:
+def _content(body: str) -> str:
     """The text of a block without its heading and the line ends around it."""
     text = body.partition("\n\n")[2]
-    if not last:
-        text = text.removesuffix("\n")
-    return _ESCAPED_MARK.sub(r"\1", text.removesuffix("\n"))
+    # An editor may have taken the empty line away from the end of the file.
+    text = text.removesuffix("\n\n") if text.endswith("\n\n") else text.removesuffix("\n")
+    return _ESCAPED_MARK.sub(r"\1", text)
 
 
 def _facts(message: StoredMessage) -> dict[str, Any]:
@@ -74,11 +75,15 @@ def _heading(transcript: Transcript, message: StoredMessage) -> str:
     versions = [version.id for version in transcript.versions(message.id)]
     told = [
         message.role.capitalize(),
-        message.model,
+        _line(message.model),
         f"version {versions.index(message.id) + 1} of {len(versions)}" if len(versions) > 1 else "",
         "" if message.state == "complete" else message.state,
     ]
     return " · ".join(filter(None, told))
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _mark(kind: str, facts: dict[str, Any]) -> str:

@@ -49,7 +49,7 @@ async def fill(path: Path) -> None:
 @pytest.fixture
 def path(sound: Path, tmp_path: Path) -> Path:
     """A copy of the store, to be damaged."""
-    return shutil.copy(sound, tmp_path / "conversations.db")
+    return Path(shutil.copy(sound, tmp_path / "conversations.db"))
 
 
 async def everything(store: HistoryStore) -> dict[str, Transcript]:

@@ -181,7 +181,8 @@ def _sentence(path: Path, error: sqlite3.Error) -> HistoryError:
         return HistoryError(
             f"The conversations in {path} cannot be opened ({error}).", f"ls -l {path.parent}"
         )
-    return damaged(path, str(error))
+    # Without a name it is Python that could not read a row, and its message may quote random bytes.
+    return damaged(path, str(error) if name else "a row of it makes no sense")
 
 
 def _open(path: Path) -> sqlite3.Connection:

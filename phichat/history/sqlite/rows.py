@@ -26,9 +26,6 @@ MESSAGE_COLUMNS = ", ".join("parent" if name == "parent_id" else name for name i
 OUTCOME_ASSIGNMENTS = ", ".join(f"{name} = :{name}" for name in _OUTCOME)
 """What an answer that is finished changes, as assignments of the parameters of `parameters`."""
 
-NONSENSE = sqlite3.DatabaseError("a row of it makes no sense")
-"""The error of a row that phichat cannot have written."""
-
 T = TypeVar("T")
 
 
@@ -71,4 +68,4 @@ def _read(make: Callable[[], T]) -> T:
     try:
         return make()
     except (TypeError, ValueError) as error:
-        raise NONSENSE from error
+        raise sqlite3.DatabaseError("phichat cannot have written this row") from error
