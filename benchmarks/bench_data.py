@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ import psutil
 from phichat.data import DataOptions, ModelFiles, prepare
 from phichat.data.options import Treatment
 
+LIBRARIES = ("json", "orjson", "msgspec", "msgspec, typed")
+REPEATS = 3
 PARSE = """
 import sys, time
 from pathlib import Path
@@ -136,6 +139,7 @@ def main() -> None:
     """Generate, measure, print, delete."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--core-only", action="store_true", help="leave the checks across rows out")
     parser.add_argument("--model", type=Path, help="a model folder, to count tokens with its tokenizer")
     args = parser.parse_args()
     known = ModelFiles(name="none", special_tokens=("<|im_start|>", "<|im_end|>", "<|endoftext|>"))
@@ -144,14 +148,19 @@ def main() -> None:
         generate(source, args.rows)
         size = source.stat().st_size / 1e6
         print(f"{args.rows:,} conversations, {size:,.0f} MB, {os.cpu_count()} cores, load {os.getloadavg()}")
-        parsed = {}
-        for name in ("json", "orjson", "msgspec", "msgspec, typed"):
-            seconds = parse_seconds(name, source)
-            if seconds:
-                parsed[name] = seconds
-                print(f"parsing alone, {name:19} {seconds:8.1f} s {size / seconds:8.0f} MB/s", flush=True)
-        core = measure("core pass", source, bare(known), size)
-        print(f"core pass / parsing alone: {min(parsed.values()) / core:.2f} (wanted: 0.20 or more)")
+        parsed = {name: parse_seconds(name, source) for name in LIBRARIES}
+        for name, seconds in parsed.items():
+            told = f"{seconds:8.1f} s {size / seconds:8.0f} MB/s" if seconds else "    not installed"
+            print(f"parsing alone, {name:19} {told}", flush=True)
+        fastest = min((name for name in LIBRARIES if parsed[name]), key=lambda name: parsed[name] or 0)
+        ratios = []
+        for _ in range(REPEATS):
+            core = measure("core pass", source, bare(known), size)
+            ratios.append((parse_seconds(fastest, source) or 0) / core)
+        told = ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        print(f"core pass / parsing alone: {statistics.median(ratios):.2f} ({told}; wanted: 0.20 or more)")
+        if args.core_only:
+            return
         measure("core pass + duplicates", source, bare(known, duplicates="report", leakage="report"), size)
         measure("core pass + near duplicates", source, bare(known, near_duplicates="report"), size)
         measure("core pass + personal data", source, bare(known, personal="report"), size)

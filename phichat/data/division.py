@@ -33,7 +33,7 @@ def divide(found: Findings, options: DataOptions, given: bool, report: Report) -
         report(Step(name="near duplicates", state="done", detail=f"{len(near):,} rows"))
     rows = list(found.table.on(TRAIN, EVAL))
     if not given:
-        for row in held_out(rows, clusters, found.hashes, options.test_size, options.seed):
+        for row in held_out(rows, clusters, found.places, options.test_size):
             found.table.side[row] = EVAL
     if options.leakage != "off":
         leaked = _leaked(found, clusters)

@@ -44,7 +44,7 @@ ROLES: Mapping[str, Role] = {
 """Every name of a role that is understood. OpenAI's `developer` is what `system` was before."""
 
 TOOL_ROLES = frozenset({"tool", "function", "function_call", "observation", "tool_call", "tool_response"})
-TOOL_KEYS = ("tools", "functions", "tool_calls", "function_call")
+TOOL_KEYS = frozenset({"tools", "functions", "tool_calls", "function_call"})
 NO_TOOLS = "tool calls cannot be trained: the templates of the Phi-3 models drop them without a word"
 
 
@@ -82,8 +82,8 @@ def _turn(item: Record, where: str, role_key: str, text_key: str, notes: Notes) 
     role = _role(item, where, role_key, notes)
     if role is None:
         return None
-    for key in TOOL_KEYS:
-        if item.get(key):
+    for key in sorted(TOOL_KEYS & item.keys()):
+        if item[key]:
             notes.fault("tools", f"{where}.{key}", f"{NO_TOOLS}.")
             return None
     for key in item.keys() - {role_key, text_key, "weight", *TOOL_KEYS}:
@@ -139,8 +139,8 @@ def _kind_of(value: Any) -> str:
 
 
 def refuse_tools(row: Record, notes: Notes) -> None:
-    for key in TOOL_KEYS:
-        if row.get(key) not in (None, "", "[]", [], {}):
+    for key in sorted(TOOL_KEYS & row.keys()):
+        if row[key] not in (None, "", "[]", [], {}):
             notes.fault("tools", key, f"{NO_TOOLS}.")
 
 

@@ -47,6 +47,8 @@ class Findings:
     units: list[str] = field(default_factory=list)
     hashes: list[bytes] = field(default_factory=list)
     """The content hash of each row; empty for a bad one."""
+    places: array[float] = field(default_factory=lambda: array("d"))
+    """Where each row's hash falls between 0 and 1, with the seed; 0 for a bad one."""
     spooled: array[int] = field(default_factory=lambda: array("Q"))
     """The rows whose lines were kept, in order."""
     guessed: array[int] = field(default_factory=lambda: array("B"))
@@ -85,7 +87,8 @@ class Spool:
         """Keep the line of a row."""
         found = self._found
         name = found.hashes[row] = content_hash(line)
-        side = self._side(row, name)
+        found.places[row] = place(name, self._options.seed)
+        side = self._side(row)
         found.spooled.append(row)
         found.guessed.append(side)
         found.table.offset[row] = self._at[side]
@@ -93,11 +96,11 @@ class Spool:
         self._files[side].write(line)
         self._files[side].write(b"\n")
 
-    def _side(self, row: int, name: bytes) -> int:
+    def _side(self, row: int) -> int:
         """Where the row goes unless the checks across rows say otherwise."""
         if self._divided:
             return EVAL if self._found.table.side[row] == EVAL else TRAIN
-        return EVAL if place(name, self._options.seed) < self._options.test_size else TRAIN
+        return EVAL if self._found.places[row] < self._options.test_size else TRAIN
 
     def __enter__(self) -> Self:
         return self
@@ -213,6 +216,7 @@ class Reading:
             if part.side is not None:
                 found.table.side[row] = part.side
             found.hashes.append(b"")
+            found.places.append(0)
             faults = self._row(row, value, form, spool)
             if faults:
                 self.bad.add(row, faults, faults[0].text or value)

@@ -49,21 +49,20 @@ def place(name: bytes, seed: int) -> float:
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
-def held_out(
-    rows: Iterable[int], clusters: Clusters, hashes: Sequence[bytes], share: float, seed: int
-) -> set[int]:
-    """The rows that are held out to evaluate on; none of them where there is only one cluster."""
+def held_out(rows: Iterable[int], clusters: Clusters, places: Sequence[float], share: float) -> set[int]:
+    """The rows that are held out to evaluate on; none of them where there is only one cluster.
+
+    `places` has the place of each row's hash; the root of a cluster is the row that its name comes from.
+    """
     if not share:
         return set()
-    rows = list(rows)
-    roots = [clusters.root(row) for row in rows]
-    places = {root: place(hashes[root], seed) for root in set(roots)}
-    chosen = {root for root, at in places.items() if at < share}
-    if len(places) > 1:
-        if not chosen:
-            chosen = {min(places, key=places.__getitem__)}
-        elif len(chosen) == len(places):
-            chosen.remove(max(places, key=places.__getitem__))
-    else:
-        chosen = set()
-    return {row for row, root in zip(rows, roots, strict=True) if root in chosen}
+    roots = {row: clusters.root(row) for row in rows}
+    names = set(roots.values())
+    chosen = {root for root in names if places[root] < share}
+    if len(names) == 1:
+        return set()
+    if not chosen:
+        chosen = {min(names, key=places.__getitem__)}
+    elif len(chosen) == len(names):
+        chosen.remove(max(names, key=places.__getitem__))
+    return {row for row, root in roots.items() if root in chosen}

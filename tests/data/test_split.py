@@ -20,9 +20,14 @@ def name(number: int) -> bytes:
     return hashlib.sha256(str(number).encode()).digest()[:16]
 
 
+def held(rows: list[bytes], clusters: Clusters, seed: int, share: float = 0.2) -> set[int]:
+    """The rows that are held out."""
+    return held_out(range(len(rows)), clusters, [place(row, seed) for row in rows], share)
+
+
 def sides(rows: list[bytes], seed: int, share: float = 0.2) -> dict[bytes, bool]:
     """Whether each row is held out, none of them being near duplicates."""
-    chosen = held_out(range(len(rows)), Clusters(rows), rows, share, seed)
+    chosen = held(rows, Clusters(rows), seed, share)
     return {row: number in chosen for number, row in enumerate(rows)}
 
 
@@ -54,9 +59,9 @@ def test_no_side_is_empty_where_there_are_two_rows(rows: list[bytes], seed: int)
 @given(seed=seeds)
 def test_the_share_is_reached_on_average(seed: int) -> None:
     rows = [name(number) for number in range(2079)]
-    held = sum(sides(rows, seed).values())
+    count = sum(sides(rows, seed).values())
     # Five standard deviations of sqrt(0.2 · 0.8 · 2079) ≈ 18 rows.
-    assert abs(held - 416) < 92
+    assert abs(count - 416) < 92
 
 
 def test_another_seed_is_another_split() -> None:
@@ -74,7 +79,7 @@ def test_a_cluster_is_on_one_side(rows: list[bytes], seed: int, data: st.DataObj
     clusters = Clusters(rows)
     for one, other in pairs:
         clusters.join(one, other)
-    chosen = held_out(range(len(rows)), clusters, rows, 0.2, seed)
+    chosen = held(rows, clusters, seed)
     for one, other in pairs:
         assert (one in chosen) == (other in chosen)
 
@@ -99,23 +104,23 @@ def test_a_new_near_duplicate_takes_the_side_of_its_cluster_unless_it_is_the_sma
             rows = [*old, new]
             clusters = Clusters(rows)
             clusters.join(number, 40)
-            held = held_out(range(41), clusters, rows, 0.2, seed)
+            chosen = held(rows, clusters, seed)
             decided_by = min(row, new)
-            assert (number in held) == (40 in held) == (place(decided_by, seed) < 0.2)
+            assert (number in chosen) == (40 in chosen) == (place(decided_by, seed) < 0.2)
             others = [other for other in range(40) if other != number]
-            assert [other in held for other in others] == [before[old[other]] for other in others]
+            assert [other in chosen for other in others] == [before[old[other]] for other in others]
 
 
 def test_two_clusters_that_a_row_joins_take_the_side_of_the_smaller_name() -> None:
     rows = sorted(name(number) for number in range(60))
-    held = held_out(range(60), Clusters(rows), rows, 0.2, 0)
-    one = next(row for row in range(60) if row in held)
-    other = next(row for row in range(60) if row not in held)
+    chosen = held(rows, Clusters(rows), 0)
+    one = next(row for row in range(60) if row in chosen)
+    other = next(row for row in range(60) if row not in chosen)
     clusters = Clusters(rows)
     clusters.join(one, 59)
     clusters.join(other, 59)
-    joined = held_out(range(60), clusters, rows, 0.2, 0)
-    assert (one in joined) == (other in joined) == (min(one, other) in held)
+    joined = held(rows, clusters, 0)
+    assert (one in joined) == (other in joined) == (min(one, other) in chosen)
 
 
 def test_files_of_real_rows_keep_their_sides(prepared: Work) -> None:
