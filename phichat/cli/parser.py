@@ -29,6 +29,7 @@ VERBS = {
     "deploy": "make a model answer chats",
     "env": "OPENAI_BASE_URL and OPENAI_API_KEY for other clients",
     "chat": "a conversation, or one answer on standard output",
+    "history": "conversations: list, search, export, import, delete",
     "status": "what is alive, where, and what it costs",
     "down": "stop and delete what is alive",
 }

@@ -26,6 +26,7 @@ class SqliteStore(HistoryStore):
     """
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.where = str(path)
         self._writer = Connection(path)
         # Of its own, so that a long search neither holds up a write nor takes it along when it is stopped.

@@ -1,0 +1,262 @@
+"""`phichat history`: the conversations that were held, to find, take out, bring in and delete."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.history import Conversation, HistoryStore, Hit, Snippet
+    from phichat.history.formats import Format
+    from phichat.workflow import Project
+
+FORMATS = ("jsonl", "markdown", "openai", "sharegpt")
+SHOWN = 20
+ID_LENGTH = 13
+"""Characters of an id that people are shown: its time in milliseconds."""
+BIN_DAYS = 30
+"""Days after which what was deleted is purged, the next time that something is deleted."""
+
+
+def arguments(parser: Parser) -> None:
+    """Take what to do, and with which conversations."""
+    parser.set_defaults(all=False, deleted=False, limit=SHOWN, json=False)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
+    list_ = actions.add_parser("list", help="the latest conversations of this project (without ACTION)")
+    list_.add_argument("--deleted", action="store_true", help="those that can be brought back")
+    search = actions.add_parser("search", help='find words, beginnings* and "exact phrases"')
+    search.add_argument("words", metavar="WORD", nargs="+")
+    for action in (list_, search):
+        action.add_argument("-n", "--limit", metavar="N", type=_count, default=SHOWN, help="at most so many")
+        action.add_argument("--json", action="store_true", help="one JSON object a line")
+    export = actions.add_parser("export", help="write conversations to a file, or to standard output")
+    export.add_argument("ids", metavar="ID", nargs="*", help="the beginning of its id; without: all of them")
+    export.add_argument("-o", "--output", metavar="FILE")
+    export.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="jsonl has everything; openai and sharegpt are for training; default: jsonl, markdown into *.md",
+    )
+    for action in (list_, search, export):
+        action.add_argument("--all", action="store_true", help="of all projects")
+    import_ = actions.add_parser("import", help="take in files in any of these formats; nothing twice")
+    import_.add_argument("files", metavar="FILE", nargs="+")
+    import_.add_argument("--json", action="store_true", help="one JSON object a file")
+    delete = actions.add_parser("delete", help="delete conversations so that they can be brought back")
+    delete.add_argument("ids", metavar="ID", nargs="+", help="the beginning of its id")
+    way = delete.add_mutually_exclusive_group()
+    way.add_argument("--undo", action="store_true", help="bring them back")
+    way.add_argument("--purge", action="store_true", help="delete them for good")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    actions.add_parser("recover", help="make a new store of what can be read in a damaged one")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do it with the configured store.
+
+    Raises:
+        ConfigError: the configuration is wrong.
+        DataError: a file cannot be imported.
+        NotFoundError: there is no such conversation.
+        HistoryError: the store cannot be read or written.
+    """
+    return asyncio.run(_run(args))
+
+
+async def _run(args: argparse.Namespace) -> int:
+    from phichat.cli.options import open_project
+
+    actions = {
+        None: _list,
+        "list": _list,
+        "search": _search,
+        "export": _export,
+        "import": _import,
+        "delete": _delete,
+        "recover": _recover,
+    }
+    async with open_project(args) as project:
+        return await actions[args.action](args, project)
+
+
+async def _list(args: argparse.Namespace, project: Project) -> int:
+    from phichat.cli.terminal import narrate, out, out_json, table
+
+    page = await project.history.page(project=_scope(args, project), deleted=args.deleted, limit=args.limit)
+    if args.json:
+        for conversation in page.conversations:
+            out_json("conversation", conversation.model_dump())
+    elif page.conversations:
+        out(table([("ID", "LATEST", "PROJECT", "TITLE"), *map(_row, page.conversations)]))
+    else:
+        narrate("There are none." if args.deleted else "There are no conversations yet: phichat chat")
+    if page.cursor and not args.json:
+        narrate(f"There are more: phichat history list --limit {args.limit * 5}")
+    return 0
+
+
+def _row(conversation: Conversation) -> tuple[str, ...]:
+    return (
+        conversation.id[:ID_LENGTH],
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(conversation.updated)),
+        Path(conversation.project).name,
+        _visible(conversation.title),
+    )
+
+
+async def _search(args: argparse.Namespace, project: Project) -> int:
+    from phichat.cli.terminal import narrate, out, out_json
+
+    # Whoever waits for a command has typed all of the last word; a star says that it may go on.
+    typed = " ".join(args.words) + " "
+    hits = await project.history.search(typed, project=_scope(args, project), limit=args.limit)
+    for hit in hits:
+        if args.json:
+            out_json("hit", _facts(hit))
+        else:
+            out(f"{hit.conversation.id[:ID_LENGTH]}  {_marked(hit.snippet)}")
+    if not hits:
+        where = "" if args.all else " in this project: --all searches the others as well"
+        narrate(f"Nothing matches{where}.")
+    return 0
+
+
+def _facts(hit: Hit) -> dict[str, object]:
+    return {
+        "conversation": hit.conversation.id,
+        "message": hit.message_id,
+        "title": hit.conversation.title,
+        "project": hit.conversation.project,
+        "updated": hit.conversation.updated,
+        "snippet": hit.snippet.text,
+        "marks": hit.snippet.marks,
+    }
+
+
+def _marked(snippet: Snippet) -> str:
+    """A snippet, its matches in bold on a terminal."""
+    if not sys.stdout.isatty():
+        return _visible(snippet.text)
+    told, end = "", 0
+    for first, last in snippet.marks:
+        told += f"{_visible(snippet.text[end:first])}\x1b[1m{_visible(snippet.text[first:last])}\x1b[0m"
+        end = last
+    return told + _visible(snippet.text[end:])
+
+
+async def _export(args: argparse.Namespace, project: Project) -> int:
+    from phichat.cli.terminal import narrate, out
+    from phichat.history.exports import export, render
+
+    store = project.history
+    chosen = [(await store.find(each)).id for each in args.ids]
+    ids = _given(chosen) if chosen else _every(store, _scope(args, project))
+    if args.output is None:
+        async for text in render(store, ids, _format(args)):
+            out(text, end="")
+        return 0
+    path = Path(args.output)
+    count = await export(store, ids, path, _format(args))
+    narrate(f"{_conversations(count)} in {path}.")
+    return 0
+
+
+def _format(args: argparse.Namespace) -> Format:
+    chosen: Format | None = args.format
+    return chosen or ("markdown" if str(args.output).endswith(".md") else "jsonl")
+
+
+async def _given(ids: Sequence[str]) -> AsyncIterator[str]:
+    for conversation_id in ids:
+        yield conversation_id
+
+
+async def _every(store: HistoryStore, project: str | None) -> AsyncIterator[str]:
+    async for conversation in store.conversations(project=project):
+        yield conversation.id
+
+
+async def _import(args: argparse.Namespace, project: Project) -> int:
+    from phichat.cli.terminal import narrate, out_json
+    from phichat.history.imports import import_file
+
+    for name in args.files:
+        path = Path(name)
+        merged = await import_file(project.history, path, project=str(project.root or ""))
+        if args.json:
+            out_json("imported", {"file": str(path), **merged._asdict()})
+            continue
+        told = [f"{_conversations(merged.added)} added"]
+        told += [
+            f"{count} {word}"
+            for count, word in ((merged.changed, "changed"), (merged.known, "known already"))
+            if count
+        ]
+        narrate(f"{path}: {', '.join(told)}.")
+    return 0
+
+
+async def _delete(args: argparse.Namespace, project: Project) -> int:
+    from phichat.cli.terminal import confirmed, narrate
+
+    store = project.history
+    found = [await store.find(each) for each in args.ids]
+    titles = ", ".join(_visible(each.title) or each.id[:ID_LENGTH] for each in found)
+    if args.undo:
+        for each in found:
+            await store.undelete(each.id)
+        narrate(f"Back again: {titles}.")
+        return 0
+    how = " for good" if args.purge else ""
+    if not confirmed(f"Delete {titles}{how}?", args.yes):
+        return 1
+    for each in found:
+        await (store.purge(each.id) if args.purge else store.delete(each.id))
+    await store.empty_trash(time.time() - BIN_DAYS * 86400)
+    undo = "" if args.purge else f" For {BIN_DAYS} days: phichat history delete --undo {' '.join(args.ids)}"
+    narrate(f"Deleted{how}: {titles}.{undo}")
+    return 0
+
+
+async def _recover(_: argparse.Namespace, project: Project) -> int:
+    from phichat.cli.terminal import narrate
+    from phichat.errors import UnsupportedError
+    from phichat.history.sqlite import SqliteStore
+    from phichat.history.sqlite.recovery import recover
+
+    store = project.history
+    if not isinstance(store, SqliteStore):
+        raise UnsupportedError(f"The conversations in {store.where} are not in a file to recover.")
+    saved = await asyncio.to_thread(recover, store.path)
+    narrate(
+        f"{_conversations(saved.conversations)} with {saved.messages:,} messages are in {store.path} again."
+    )
+    narrate(f"The damaged file is {saved.kept}.")
+    return 0
+
+
+def _scope(args: argparse.Namespace, project: Project) -> str | None:
+    """The project to look at; None: all of them, as outside of any."""
+    return None if args.all or project.root is None else str(project.root)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _conversations(count: int) -> str:
+    return f"{count:,} conversation{'' if count == 1 else 's'}"
+
+
+def _visible(text: str) -> str:
+    """The text on one line, without what a terminal would take for a command."""
+    return "".join(character if character.isprintable() else " " for character in text)
