@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from phichat.data.conversation import decode
 from phichat.data.duplicates import join_near, repeated
 from phichat.data.options import DataOptions, Treatment
-from phichat.data.reading import Findings
 from phichat.data.split import Clusters, held_out
+from phichat.data.spool import Findings
 from phichat.data.table import DUPLICATE, EVAL, LEAKED, NEAR_DUPLICATE, REMOVED, TRAIN
 from phichat.events import Event, Step
 from phichat.models.files import Meter

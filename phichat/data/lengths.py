@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from phichat.data.conversation import decode
 from phichat.data.options import DataOptions
 from phichat.data.problems import Fault
-from phichat.data.reading import Findings
+from phichat.data.spool import Findings
 from phichat.data.table import TRUNCATED
 from phichat.data.template import load_template, own_digest
 from phichat.data.tokens import Histogram, TokenCounter, histogram

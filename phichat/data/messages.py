@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -87,13 +87,15 @@ def _turn(item: Record, where: str, role_key: str, text_key: str, notes: Notes) 
             notes.fault("tools", f"{where}.{key}", f"{NO_TOOLS}.")
             return None
     for key in item.keys() - {role_key, text_key, "weight", *TOOL_KEYS}:
-        notes.ignored[re.sub(r"\[\d+\]", "[]", f"{where}.{key}")] += 1
+        if item[key] is not None:
+            notes.ignored[re.sub(r"\[\d+\]", "[]", f"{where}.{key}")] += 1
     content = text_of(item.get(text_key), f"{where}.{text_key}", notes)
     weight = item.get("weight")
     if weight not in (None, 0, 1):
         notes.fault("field", f"{where}.weight", "a weight is 0 or 1.")
         return None
-    return None if content is None else Turn(role, content, weight and 1)
+    whole: Literal[0, 1] | None = None if weight is None else 1 if weight else 0
+    return None if content is None else Turn(role, content, whole)
 
 
 def _role(item: Record, where: str, role_key: str, notes: Notes) -> Role | None:
@@ -139,6 +141,7 @@ def _kind_of(value: Any) -> str:
 
 
 def refuse_tools(row: Record, notes: Notes) -> None:
+    """Append a fault for every field of a row that is about tools and not blank."""
     for key in sorted(TOOL_KEYS & row.keys()):
         if row[key] not in (None, "", "[]", [], {}):
             notes.fault("tools", key, f"{NO_TOOLS}.")

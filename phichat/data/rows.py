@@ -93,8 +93,13 @@ class Rows:
 
 
 def _raw(line: bytes) -> str:
-    value = msgspec.json.decode(line)["row"]
-    return value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value)).decode()
+    """The row itself, from a line about a bad one; shown as it is where it is not even JSON."""
+    row = msgspec.json.decode(line, type=dict[str, msgspec.Raw])["row"]
+    try:
+        value = msgspec.json.decode(row)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return bytes(row).decode(errors="replace")
+    return value if isinstance(value, str) else msgspec.json.format(bytes(row)).decode()
 
 
 def problems(file: Path) -> Iterator[Problem]:

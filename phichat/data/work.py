@@ -85,11 +85,10 @@ def _special(model: ModelFiles | None, not_done: list[str]) -> SpecialTokens | N
 
 def _refuse_long(reading: Reading, counted: Counted) -> None:
     """Move the rows that are too long from the good ones to the bad ones."""
-    if not counted.too_long:
-        return
-    found = [(row, line) for row, line in reading.findings.lines() if row in counted.too_long]
-    for row, line in found:
-        reading.bad.add(row, [counted.too_long[row]], decode(line))
+    if counted.too_long:
+        for row, line in reading.findings.lines():
+            if row in counted.too_long:
+                reading.bad.add(row, [counted.too_long[row]], decode(line))
 
 
 def _manifest(

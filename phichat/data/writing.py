@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from phichat.data.reading import Findings
+from phichat.data.spool import Findings
 from phichat.data.table import BAD, EVAL, FILES, REMOVED, TRAIN
 from phichat.events import Event, Step
 from phichat.models.files import Meter

@@ -77,3 +77,16 @@ async def test_any_of_many_rows_is_there_at_once(tmp_path: Path) -> None:
     for number in (4999, 0, 2500, 1, 4998):
         assert f"tower{number} " in rows[number].turns[0].content
     rows.close()
+
+
+async def test_half_a_character_where_nobody_looks_is_shown_all_the_same(tmp_path: Path) -> None:
+    bad = '{"messages": [], "note": "\\ud83d"}'
+    rows = Rows(
+        await made(
+            tmp_path, [tower(0), tower(1), bad, '{"messages": [{"role": "user", "content": "\\ud83d"}]}']
+        )
+    )
+    assert "\\ud83d" in rows[2].raw
+    assert rows[3].side == "bad"
+    assert "\\ud83d" in rows[3].raw
+    rows.close()
