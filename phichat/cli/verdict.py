@@ -52,7 +52,7 @@ def tell_end(project: Project, name: str, status: Status) -> None:
         narrate(as_table(found))
     if found and found.report:
         narrate(f"Report: {found.report}")
-    narrate(f"Next: phichat deploy {name}, then phichat chat")
+    narrate("Next: phichat deploy, then phichat chat")
 
 
 def _number(name: str, value: float | None) -> str:

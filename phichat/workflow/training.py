@@ -60,7 +60,8 @@ class Training:
         told = recipe(self._config, base, dataset)
         spec = TrainSpec(name=name or "", dataset=dataset, base_model=base, hyperparameters=told)
         if not name:
-            label = models.resolve(base).name
+            ref = models.resolve(base)
+            label = ref.folder.name if ref.folder else ref.name
             spec = spec.model_copy(update={"name": run_name(spec, label, self._config.backend)})
         if again:
             return spec.model_copy(update={"name": self.ledger.free_name(spec.name)})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -97,6 +98,19 @@ def phichat(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
         return Done(code, said.out, said.err)
 
     return run
+
+
+@pytest.fixture
+def school(project: Path, parrot: Path, phichat: Run) -> Path:
+    """A project on the backend `pupil`, with conversations that are prepared to be learned."""
+    write_metadata(parrot, "phichat-pupil", {"pupil": "tests.cli.pupil"})
+    config = (project / "phichat.toml").read_text(encoding="utf-8").replace("parrot", "pupil", 1)
+    (project / "phichat.toml").write_text(config, encoding="utf-8")
+    turns = [[("user", f"What is {n}?"), ("assistant", f"It is {n}.")] for n in range(10)]
+    rows = [{"messages": [{"role": role, "content": text} for role, text in row]} for row in turns]
+    (project / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    assert phichat("data", "rows.jsonl", "--no-tokens").code == 0
+    return project
 
 
 @pytest.fixture
