@@ -17,12 +17,11 @@ from phichat.backends.base import (
     Job,
     Report,
     Settings,
-    Step,
     TrainSpec,
 )
 from phichat.backends.hookspecs import hookimpl
 from phichat.errors import NotFoundError
-from phichat.events import Artifact, Event, Log, Metric, Sample, State, Status
+from phichat.events import Artifact, Event, Log, Metric, Sample, State, Status, Step
 from tests.cli.parrot import ParrotBackend, ParrotSettings
 
 TRAINING: list[Event] = [
@@ -79,9 +78,13 @@ class PupilBackend(ParrotBackend):
             raise NotFoundError(f"There is no lesson {job.id!r}.")
         for seq, event in enumerate(self._story(job)):
             yield event.model_copy(update={"seq": seq})
-            while seq >= 4 and self.settings.slow and not self._over(job).exists():
-                await asyncio.sleep(0.02)
+            if seq == 4 and self.settings.slow:
+                await self._until_over(job)
         yield self._end(job).model_copy(update={"seq": len(self._story(job))})
+
+    async def _until_over(self, job: Job) -> None:
+        while not self._over(job).exists():  # noqa: ASYNC110 - another process makes it
+            await asyncio.sleep(0.02)
 
     async def cancel(self, job: Job) -> None:  # type: ignore[override]
         self._over(job).touch()

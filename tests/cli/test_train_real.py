@@ -1,4 +1,4 @@
-"""The whole way on this machine with a tiny Phi-3: trained, interrupted, killed, resumed, fetched, deployed."""
+"""The whole way on this machine with a tiny Phi-3: trained, killed, resumed, evaluated, fetched, deployed."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Phichat = Callable[..., Done]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, tiny_phi3: Path) -> Iterator[Path]:
-    """A project that all tests here share, and one person's folders; what it started is stopped in the end."""
+    """A project and a person's folders that all tests here share; what was started is stopped in the end."""
     folder = tmp_path_factory.mktemp("whole-way")
     (folder / "phichat.toml").write_text(CONFIG.format(model=tiny_phi3), encoding="utf-8")
     yield folder

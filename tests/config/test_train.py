@@ -29,7 +29,7 @@ THEIRS = {
     "learning_rate_lower",
     "learning_rate_upper",
 }
-"""What is not chosen with the training: it comes from elsewhere in the configuration, or from the catalogue."""
+"""What is not chosen with the training: it comes from elsewhere in the configuration, or the catalogue."""
 TRAINER = {each.name: each for each in dataclasses.fields(TrainSettings) if each.name not in THEIRS}
 FIELDS = {name: field for name, field in TrainConfig.model_fields.items() if name not in OURS}
 LIMITS = {"above": "gt", "least": "ge", "below": "lt", "most": "le"}

@@ -1,0 +1,79 @@
+"""Time and memory before a training begins: from earlier runs, else from the model's size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from phichat.backends.local.forecast import forecast, parameters_in, speeds
+from phichat.backends.workload import Workload
+
+SMOLLM2 = 134_515_008
+PHI = 3_821_079_552
+
+
+def work(method: str = "full", tokens: float = 13_000, batch_tokens: float = 1024) -> Workload:
+    return Workload(
+        rows=50, tokens=tokens, steps=35, rows_per_step=8, batch_tokens=batch_tokens, method=method
+    )
+
+
+def test_what_was_measured_with_smollm2_lies_within() -> None:
+    estimate = forecast(work(), SMOLLM2, 2, (), on_gpu=False)
+    assert estimate.seconds and estimate.memory_bytes
+    low, high = estimate.seconds
+    assert low < 141 / 2 + 30 < high, "141 CPU seconds of training on two cores, and loading"
+    low, high = estimate.memory_bytes
+    assert low < 4.6e9 < high
+    assert (estimate.usd, estimate.free) == ((0, 0), True)
+    assert "model's size" in estimate.source
+
+
+def test_an_adapter_of_a_phi_needs_less_memory_than_all_its_weights() -> None:
+    full, lora = (
+        forecast(work(method), PHI, 2, (), on_gpu=False).memory_bytes for method in ("full", "lora")
+    )
+    assert full and lora
+    assert full[0] > 57 * 2**30, "float32 weights, gradients and moments: 56.9 GiB"
+    assert 14 * 2**30 < lora[0] < 25 * 2**30
+
+
+def test_earlier_runs_are_better_than_a_guess() -> None:
+    estimate = forecast(work(tokens=10_000), SMOLLM2, 2, (100.0, 200.0), on_gpu=False)
+    assert estimate.seconds == pytest.approx((20 + 40, 60 + 130))
+    assert estimate.source == "as fast as 2 earlier runs on this machine"
+
+
+def test_a_gpu_that_nobody_has_measured_is_not_guessed_at() -> None:
+    estimate = forecast(work(), PHI, None, (), on_gpu=True)
+    assert (estimate.seconds, estimate.memory_bytes, estimate.memory_free) == (None, None, None)
+    assert forecast(work(), PHI, None, (5000.0,), on_gpu=True).seconds is not None
+
+
+def test_a_model_of_unknown_size_has_no_estimate() -> None:
+    assert forecast(work(), None, 2, (), on_gpu=False).seconds is None
+
+
+def test_speeds_are_those_of_runs_alike(tmp_path: Path) -> None:
+    def job(name: str, config: dict[str, object], *told: float) -> None:
+        output = tmp_path / name / "output"
+        output.mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        lines = [json.dumps({"step": 1, "values": {"tokens_per_s": speed}}) for speed in told]
+        (output / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 2, "va']), encoding="utf-8")
+
+    like = {"base_model": "b", "method": "full", "packing": False}
+    job("alike", like, 1.0, 100.0, 120.0)
+    job("too short", like, 100.0)
+    job("other", {**like, "method": "lora"}, 1.0, 2.0, 3.0)
+    (tmp_path / "begun").mkdir()
+    assert list(speeds(tmp_path, like)) == [100.0]
+
+
+def test_a_folder_says_how_many_weights_it_has(tiny_phi3: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_phi3)
+    assert parameters_in(tiny_phi3) == pytest.approx(model.num_parameters(), rel=0.05)
