@@ -54,6 +54,8 @@ class Told:
         self._eval_loss = math.nan
         self._answered = True
         """Whether an answer was shown since the last evaluation: one is enough."""
+        self._first: tuple[int, float] | None = None
+        """Step and seconds of the first step that was told: what came before it was no training."""
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
@@ -82,10 +84,19 @@ class Told:
             line.append(f"eval loss {self._eval_loss:.3f}")
         if "tokens_per_s" in values:
             line.append(f"{values['tokens_per_s']:,.0f} tokens/s")
-        if event.total and event.step and "seconds" in values:
-            left = values["seconds"] / event.step * (event.total - event.step)
-            line.append(f"{duration(left)} left")
-        return line
+        left = self._left(event)
+        return line if left is None else [*line, f"{duration(left)} left"]
+
+    def _left(self, event: Metric) -> float | None:
+        """Seconds to the last step, if it goes on like this; None while nobody knows."""
+        seconds = event.values.get("seconds")
+        if seconds is None or event.total is None:
+            return None
+        self._first = self._first or (event.step, seconds)
+        step, begun = self._first
+        if event.step <= step:
+            return None
+        return (seconds - begun) / (event.step - step) * (event.total - event.step)
 
 
 def duration(seconds: float) -> str:

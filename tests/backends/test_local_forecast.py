@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phichat.backends.local.forecast import forecast, parameters_in, speeds
+from phichat.backends.local.forecast import forecast, on_gpu, parameters_in, speeds
 from phichat.backends.workload import Workload
 
 SMOLLM2 = 134_515_008
@@ -21,7 +21,7 @@ def work(method: str = "full", tokens: float = 13_000, batch_tokens: float = 102
 
 
 def test_what_was_measured_with_smollm2_lies_within() -> None:
-    estimate = forecast(work(), SMOLLM2, 2, (), on_gpu=False)
+    estimate = forecast(work(), SMOLLM2, 2, (), gpu=False)
     assert estimate.seconds and estimate.memory_bytes
     low, high = estimate.seconds
     assert low < 141 / 2 + 30 < high, "141 CPU seconds of training on two cores, and loading"
@@ -32,28 +32,26 @@ def test_what_was_measured_with_smollm2_lies_within() -> None:
 
 
 def test_an_adapter_of_a_phi_needs_less_memory_than_all_its_weights() -> None:
-    full, lora = (
-        forecast(work(method), PHI, 2, (), on_gpu=False).memory_bytes for method in ("full", "lora")
-    )
+    full, lora = (forecast(work(method), PHI, 2, (), gpu=False).memory_bytes for method in ("full", "lora"))
     assert full and lora
     assert full[0] > 57 * 2**30, "float32 weights, gradients and moments: 56.9 GiB"
     assert 14 * 2**30 < lora[0] < 25 * 2**30
 
 
 def test_earlier_runs_are_better_than_a_guess() -> None:
-    estimate = forecast(work(tokens=10_000), SMOLLM2, 2, (100.0, 200.0), on_gpu=False)
+    estimate = forecast(work(tokens=10_000), SMOLLM2, 2, (100.0, 200.0), gpu=False)
     assert estimate.seconds == pytest.approx((20 + 40, 60 + 130))
     assert estimate.source == "as fast as 2 earlier runs on this machine"
 
 
 def test_a_gpu_that_nobody_has_measured_is_not_guessed_at() -> None:
-    estimate = forecast(work(), PHI, None, (), on_gpu=True)
+    estimate = forecast(work(), PHI, None, (), gpu=True)
     assert (estimate.seconds, estimate.memory_bytes, estimate.memory_free) == (None, None, None)
-    assert forecast(work(), PHI, None, (5000.0,), on_gpu=True).seconds is not None
+    assert forecast(work(), PHI, None, (5000.0,), gpu=True).seconds is not None
 
 
 def test_a_model_of_unknown_size_has_no_estimate() -> None:
-    assert forecast(work(), None, 2, (), on_gpu=False).seconds is None
+    assert forecast(work(), None, 2, (), gpu=False).seconds is None
 
 
 def test_speeds_are_those_of_runs_alike(tmp_path: Path) -> None:
@@ -77,3 +75,13 @@ def test_a_folder_says_how_many_weights_it_has(tiny_phi3: Path) -> None:
 
     model = AutoModelForCausalLM.from_pretrained(tiny_phi3)
     assert parameters_in(tiny_phi3) == pytest.approx(model.num_parameters(), rel=0.05)
+
+
+def test_a_gpu_is_seen_without_loading_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [on_gpu(device, "linux", "x86_64") for device in ("auto", "cpu", "cuda")] == [False, False, True]
+    assert on_gpu("auto", "darwin", "arm64")
+    assert not on_gpu("auto", "linux", "arm64")
+    (tmp_path / "nvidia-smi").touch(mode=0o755)
+    assert on_gpu("auto", "linux", "x86_64")
+    assert not on_gpu("cpu", "linux", "x86_64")

@@ -35,11 +35,11 @@ def step(number: int, **values: float) -> Metric:
 def test_a_step_is_a_line_that_the_next_one_takes_the_place_of() -> None:
     screen = Screen()
     tell = told(screen)
-    tell(step(1, tokens_per_s=512.4, seconds=30.0))
-    tell(step(2, tokens_per_s=510.0, seconds=60.0))
+    tell(step(1, tokens_per_s=512.4, seconds=90.0))
+    tell(step(2, tokens_per_s=510.0, seconds=120.0))
     clear = "\r\x1b[K"
     assert screen.getvalue() == (
-        f"{clear}step 1 of 10 · loss 2.000 · 512 tokens/s · 4 min left"
+        f"{clear}step 1 of 10 · loss 2.000 · 512 tokens/s"
         f"{clear}step 2 of 10 · loss 2.000 · 510 tokens/s · 4 min left"
     )
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import platform
+import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
@@ -37,7 +40,7 @@ LAYERS = 32
 
 
 def forecast(
-    work: Workload, parameters: float | None, threads: int | None, speeds: Iterable[float], on_gpu: bool
+    work: Workload, parameters: float | None, threads: int | None, speeds: Iterable[float], gpu: bool
 ) -> Estimate:
     """The estimate for a training; `speeds` are tokens a second of earlier runs like it."""
     measured = list(speeds)
@@ -46,16 +49,23 @@ def forecast(
     if measured:
         seconds = _plus(START_S, (work.tokens / max(measured) * 0.8, work.tokens / min(measured) * 1.3))
         source = f"as fast as {len(measured)} earlier run{'s' if len(measured) > 1 else ''} on this machine"
-    elif parameters and not on_gpu:
+    elif parameters and not gpu:
         seconds = _plus(START_S, _by_size(work, parameters, threads or os.cpu_count() or 1))
     return Estimate(
         seconds=seconds,
         usd=(0, 0),
         usd_per_hour=0,
-        memory_bytes=_memory(work, parameters) if parameters and not on_gpu else None,
-        memory_free=psutil.virtual_memory().available if not on_gpu else None,
+        memory_bytes=_memory(work, parameters) if parameters and not gpu else None,
+        memory_free=psutil.virtual_memory().available if not gpu else None,
         source=source,
     )
+
+
+def on_gpu(device: str, system: str = sys.platform, machine: str = platform.machine()) -> bool:
+    """Whether the trainer will compute on a GPU, as far as can be told without PyTorch."""
+    if device == "auto":
+        return shutil.which("nvidia-smi") is not None or (system, machine) == ("darwin", "arm64")
+    return device != "cpu"
 
 
 def speeds(jobs: Path, like: Mapping[str, Any]) -> Iterator[float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import platform
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from phichat import models
 from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, Resource, TrainSpec
-from phichat.backends.local.forecast import forecast, parameters_in, speeds
+from phichat.backends.local.forecast import forecast, on_gpu, parameters_in, speeds
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.process import ProcessJobs
 from phichat.backends.workload import workload
@@ -68,14 +67,8 @@ class Training:
         }
         known = speeds(self.jobs.directory, like) if folder else ()
         size = _parameters(ref, folder)
-        estimate = forecast(work, size, self._settings.threads, known, on_gpu=self._on_gpu())
+        estimate = forecast(work, size, self._settings.threads, known, on_gpu(self._settings.device))
         return estimate.model_copy(update={"download_bytes": 0 if folder else models.download_size(ref)})
-
-    def _on_gpu(self) -> bool:
-        """Whether the trainer will compute on a GPU; asking PyTorch itself would take seconds."""
-        if self._settings.device == "auto":
-            return shutil.which("nvidia-smi") is not None or platform.machine() == "arm64"
-        return self._settings.device != "cpu"
 
     def job_step(self, name: str) -> Step:
         """Whether `submit` would start a job of that name."""
@@ -132,7 +125,9 @@ class Training:
 
     async def _train(self, spec: TrainSpec, report: Report) -> list[str]:
         chosen = {"mlflow_tracking_uri": self._ledger, **self._placed(), **spec.hyperparameters}
-        chosen["base_model"] = str(await self._base(spec.base_model, report))
+        ref = _resolved(spec.base_model)
+        chosen["base_model"] = str(await self._base(ref, report))
+        chosen["revision"] = ref.revision or None
         chosen["run_name"] = spec.name
         chosen["data_fingerprint"] = spec.dataset.fingerprint
         data = ["--train-file", str(spec.dataset.train_file.absolute())]
@@ -159,8 +154,7 @@ class Training:
         threads = self._settings.threads
         return {"device": self._settings.device, **({"threads": threads} if threads else {})}
 
-    async def _base(self, name: str, report: Report) -> Path:
-        ref = _resolved(name)
+    async def _base(self, ref: models.ModelRef, report: Report) -> Path:
         report(Step(name="model", state="running", detail=ref.name))
         path = await models.pull(ref, self._cache, report)
         report(Step(name="model", state="done", detail=ref.name))

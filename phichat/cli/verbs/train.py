@@ -43,7 +43,7 @@ async def _train(args: argparse.Namespace) -> int:
     from phichat.cli.forecast import agreed, tell_plan, tell_run
     from phichat.cli.narration import narrated
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import out
+    from phichat.cli.terminal import out, out_json
     from phichat.events import dump
 
     async with open_project(args) as project:
@@ -60,6 +60,8 @@ async def _train(args: argparse.Namespace) -> int:
         with narrated() as narrator:
             report = (lambda event: out(dump(event))) if args.json else narrator
             started = await training.start(spec, report)
+        if args.json:
+            out_json("run", started.model_dump(mode="json"))
         return await _follow(project, started, args)
 
 
