@@ -20,7 +20,7 @@ from phichat.paths import user_folders, write_atomic
 from phichat.screens import themes
 from phichat.screens.chat import ChatScreen
 from phichat.screens.keys import EDITING, actions
-from phichat.screens.session import Session
+from phichat.screens.session import Obstacle, Session
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
@@ -95,6 +95,7 @@ class PhichatApp(App[None], inherit_bindings=False):
         self.session = Session(open_project)
         self._model: Worker[None] | None = None
         self._configured = False
+        self._obstacle: Obstacle = ""
 
     def get_default_screen(self) -> Screen[None]:
         """The screen that the application opens on."""
@@ -122,7 +123,9 @@ class PhichatApp(App[None], inherit_bindings=False):
         if self.session.project and not self._configured:
             self._configured = True
             self._configure(self.session.project)
-        self.refresh_bindings()
+        if self.session.readiness.obstacle != self._obstacle:
+            self._obstacle = self.session.readiness.obstacle
+            self.refresh_bindings()
 
     async def on_unmount(self) -> None:
         # A backend that cannot let go must not keep the terminal.
@@ -139,12 +142,12 @@ class PhichatApp(App[None], inherit_bindings=False):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
-        readiness = self.session.readiness
+        obstacle = self.session.readiness.obstacle
         possible = {
-            "download": readiness.phase in ("offered", "declined"),
-            "cancel": readiness.phase == "preparing" and bool(readiness.total),
-            "decline": readiness.phase == "offered",
-            "retry": readiness.phase == "failed",
+            "download": obstacle in ("offered", "declined"),
+            "cancel": obstacle == "downloading",
+            "decline": obstacle == "offered",
+            "retry": obstacle == "failed",
         }
         return possible.get(action, super().check_action(action, parameters))
 
@@ -192,9 +195,9 @@ class PhichatApp(App[None], inherit_bindings=False):
 
 
 def _binding_ids() -> frozenset[str]:
+    from phichat.screens.choice import Choice
     from phichat.screens.help import HelpScreen
     from phichat.screens.messages import Said
-    from phichat.screens.panels import Choice
     from phichat.screens.prompt import Prompt
 
     owners = (PhichatApp, ChatScreen, Prompt, Said, Choice, HelpScreen)

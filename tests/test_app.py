@@ -12,9 +12,9 @@ from textual.dom import DOMNode
 
 from phichat.app import PhichatApp
 from phichat.screens.chat import ChatScreen
+from phichat.screens.choice import Choice
 from phichat.screens.help import HelpScreen
 from phichat.screens.messages import Said
-from phichat.screens.panels import Choice
 from phichat.screens.prompt import Prompt
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, phase, picture, prompt, settled, shown_answer, until

@@ -16,7 +16,6 @@ from textual.widgets import Footer
 from textual.worker import Worker
 
 from phichat.screens.conversation import Conversation, Turn
-from phichat.screens.panels import ModelPanel
 from phichat.screens.prompt import Prompt
 from phichat.screens.session import Session, problem_of
 from phichat.screens.topbar import TopBar
@@ -25,7 +24,9 @@ from phichat.screens.transcript import Transcript
 if TYPE_CHECKING:
     from phichat.errors import PhichatError
     from phichat.events import Reply
+    from phichat.history import ConversationLog
     from phichat.screens.messages import Said
+    from phichat.screens.panels import ModelPanel
 
 PLACEHOLDER = "Ask something"
 RATE_AFTER_S = 0.5
@@ -104,9 +105,11 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         super().__init__()
         self.session = session
         self.conversation = Conversation()
+        self._log: ConversationLog | None = None
+        """The same in the history; None before its first question."""
         self._bar = TopBar(session, "chat")
         self._transcript = Transcript(session)
-        self._panel = ModelPanel(session)
+        self._panel: ModelPanel | None = None
         self._prompt = Prompt(placeholder=PLACEHOLDER)
         self._worker: Worker[None] | None = None
         self._first_piece = 0.0
@@ -116,7 +119,6 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         yield self._bar
         yield self._transcript
         with Vertical(id="desk"):
-            yield self._panel
             yield self._prompt
         yield Footer()
 
@@ -128,10 +130,15 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         self.post_message(self.ReadinessChanged())
 
     async def on_chat_screen_readiness_changed(self) -> None:
-        await self._panel.show()
         self._bar.show()
         self._transcript.show_session()
-        self.refresh_bindings()
+        if self._panel is None and self.session.readiness.obstacle:
+            from phichat.screens.panels import ModelPanel
+
+            self._panel = ModelPanel(self.session)
+            await self.query_one("#desk").mount(self._panel, before=self._prompt)
+        if self._panel:
+            await self._panel.show()
 
     # Typing
 
@@ -167,7 +174,9 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         try:
             deployment = await self.session.deployment()
             self.post_message(self.Asked(turn))
-            parts = self.session.chat(self.conversation.messages(), deployment)
+            log = self._log = self._log or await self.session.conversation()
+            turn.kept = (await log.ask(turn.question)).id
+            parts = self.session.answer(log, deployment)
             async with contextlib.aclosing(parts):
                 async for part in parts:
                     if part.kind == "piece":
@@ -207,7 +216,11 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         if event.turn.running:
             event.turn.problem = event.problem
             event.turn.state = "failed"
+            if not event.turn.answer:
+                self._step_back(event.turn)
             await self._show(event.turn)
+        else:  # the answer is there, but could not be kept
+            self.notify(event.problem.message, title="Not kept", severity="error", timeout=10)
 
     async def _show(self, turn: Turn, activity: str = "") -> None:
         """Show the state of a turn wherever it is to be seen."""
@@ -228,6 +241,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
             self._worker.cancel()
         turn.state = "stopped"
         if not turn.answer:
+            self._step_back(turn)
             await self._take_back(turn)
         await self._show(turn)
 
@@ -235,13 +249,14 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         """Ask the question that failed once more."""
         turn = self.conversation.last
         if turn and turn.state == "failed":
+            self._step_back(turn)
             self.conversation.drop(turn)
             await self._transcript.drop(turn)
             await self._ask(turn.question)
 
     async def action_new(self) -> None:
         """Begin an empty conversation."""
-        self.conversation = Conversation()
+        self.conversation, self._log = Conversation(), None
         await self._transcript.show(self.conversation)
         self._prompt.focus()
         self.refresh_bindings()
@@ -292,6 +307,11 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
             "earlier": self._transcript.hidden > 0,
         }
         return possible.get(action, True)
+
+    def _step_back(self, turn: Turn) -> None:
+        """Let the model not be shown a turn again; the history keeps it."""
+        if self._log and turn.kept:
+            self._log.retry(turn.kept)
 
     async def _take_back(self, turn: Turn) -> None:
         self.conversation.drop(turn)

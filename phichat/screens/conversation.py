@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from phichat.backends.base import Message
     from phichat.errors import PhichatError
     from phichat.events import Reply
 
@@ -26,6 +25,8 @@ class Turn:
     """What the whole answer cost; None until it is whole."""
     problem: PhichatError | None = None
     """Why it failed."""
+    kept: str = ""
+    """The id of the question in the history; empty until it is kept."""
 
     @property
     def running(self) -> bool:
@@ -58,16 +59,3 @@ class Conversation:
     def drop(self, turn: Turn) -> None:
         """Forget a turn that was never answered."""
         self.turns.remove(turn)
-
-    def messages(self) -> list[Message]:
-        """What the model is shown: every turn with an answer, a partial one too, and the last question."""
-        from phichat.backends.base import Message
-
-        shown: list[Message] = []
-        for turn in self.turns:
-            if not turn.answer and turn is not self.last:
-                continue
-            shown.append(Message(role="user", content=turn.question))
-            if turn.answer:
-                shown.append(Message(role="assistant", content=turn.answer))
-        return shown

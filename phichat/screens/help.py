@@ -22,6 +22,7 @@ NAMES_FROM = 100
 class HelpScreen(ModalScreen[None]):
     """A page over the screen that it explains."""
 
+    CSS_PATH = "help.tcss"
     BINDING_GROUP_TITLE = "Help"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,f1,q", "dismiss", "Close", tooltip="Back to the screen.", id="help.close"),

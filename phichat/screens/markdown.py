@@ -9,9 +9,18 @@ from time import perf_counter
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_core import StateCore
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Markdown, Static
+from textual.widgets._markdown import (
+    MarkdownBlock,
+    MarkdownBullet,
+    MarkdownBulletList,
+    MarkdownList,
+    MarkdownListItem,
+    MarkdownOrderedList,
+    MarkdownOrderedListItem,
+)
 
 MIN_WAIT_S = 0.05
 """Nobody reads faster than twenty changes a second."""
@@ -31,6 +40,69 @@ def _keep_line_ends(state: StateCore) -> None:
         for child in token.children or ():
             if child.type == "softbreak":
                 child.type = "hardbreak"
+
+
+class GrowingBulletList(MarkdownBulletList):
+    """A list of bullets that is not built anew for every piece of its last item."""
+
+    async def _update_from_block(self, block: MarkdownBlock) -> None:
+        if not (isinstance(block, MarkdownBulletList) and await _grow(self, block)):
+            await super()._update_from_block(block)
+
+
+class GrowingOrderedList(MarkdownOrderedList):
+    """A list of numbers that is not built anew for every piece of its last item."""
+
+    async def _update_from_block(self, block: MarkdownBlock) -> None:
+        if not (isinstance(block, MarkdownOrderedList) and await _grow(self, block)):
+            await super()._update_from_block(block)
+
+
+async def _grow(shown: MarkdownList, parsed: MarkdownList) -> bool:
+    """Change only the last item and add what follows; appending cannot have changed the others.
+
+    Returns False when the items before have changed all the same, such as in width.
+    """
+    items = [each for each in parsed._blocks if isinstance(each, MarkdownListItem)]
+    marks, rows = _marks(items), len(shown.children)
+    if (
+        not rows
+        or [row.query_children(MarkdownBullet).first().symbol for row in shown.children] != marks[:rows]
+    ):
+        return False
+    await shown.children[-1].remove()
+    await shown.mount_all(map(_row, marks[rows - 1 :], items[rows - 1 :]))
+    return True
+
+
+def _marks(items: list[MarkdownListItem]) -> list[str]:
+    """What stands before the items: as Textual has it, numbers are right-aligned."""
+    if not items or not isinstance(items[0], MarkdownOrderedListItem):
+        return [item.bullet for item in items]
+    first = int(items[0].bullet) if items[0].bullet.isdecimal() else 1
+    width = len(str(first + len(items) - 1))
+    return [f" {number:>{width}}. " for number in range(first, first + len(items))]
+
+
+def _row(mark: str, item: MarkdownListItem) -> Horizontal:
+    bullet = MarkdownBullet()
+    bullet.symbol = mark
+    return Horizontal(bullet, Vertical(*item._blocks))
+
+
+LISTS: dict[str, type[MarkdownBlock]] = {
+    "bullet_list_open": GrowingBulletList,
+    "ordered_list_open": GrowingOrderedList,
+}
+
+
+class ChatMarkdown(Markdown):
+    """Markdown whose long lists can be appended to."""
+
+    BLOCKS = Markdown.BLOCKS | LISTS
+
+    def __init__(self) -> None:
+        super().__init__(parser_factory=parser)
 
 
 class StreamedMarkdown(Vertical):
@@ -68,7 +140,7 @@ class StreamedMarkdown(Vertical):
 
     async def _write(self, fill: Callable[[Markdown], Awaitable[None]]) -> None:
         try:
-            document = Markdown(parser_factory=parser)
+            document = ChatMarkdown()
             await self.mount(document)
             await fill(document)
         except Exception:
@@ -98,6 +170,8 @@ class StreamedMarkdown(Vertical):
             self._pending.clear()
             started = perf_counter()
             await document.append(text)
+            # Most of the cost is in laying out and drawing, which come after.
+            await document.wait_for_refresh()
             await self._rest(REST * (perf_counter() - started))
         # A link may be defined below the place that uses it, which no append goes back to.
         if "]:" in self._text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -100,6 +101,9 @@ class Answer(Said):
 
 class TurnView(Vertical):
     """A question with its answer, and a panel if that failed."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
     def __init__(self, turn: Turn) -> None:
         super().__init__()

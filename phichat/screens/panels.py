@@ -2,59 +2,32 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from pathlib import Path
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widget import Widget
 from textual.widgets import Static
 
 from phichat.errors import PhichatError
-from phichat.screens.keys import possible
-from phichat.screens.session import Readiness, Session
+from phichat.screens.choice import Choice
+from phichat.screens.session import Obstacle, Readiness, Session
 from phichat.screens.wording import size
 
 
-class Choice(Static, can_focus=True):
-    """A button for a binding: it says the same, shows its key, and does the same."""
+class Panel(Vertical):
+    """Words about something that is in the way, and choices."""
 
-    HELP = "A button: Enter or a click does what it says. The key beside its name does it from anywhere."
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter,space", "press", "Press", tooltip="Do what the button says.", id="choice.press"),
-    ]
-
-    def __init__(self, binding: str) -> None:
-        super().__init__(classes="choice")
-        self._binding = binding
-
-    def on_mount(self) -> None:
-        self._show()
-        self.screen.bindings_updated_signal.subscribe(self, lambda _: self._show())
-
-    async def on_click(self) -> None:
-        await self.action_press()
-
-    async def action_press(self) -> None:
-        """Do what the key does, unless that is not possible any more."""
-        if action := possible(self.screen, self._binding):
-            await action.run()
-
-    def _show(self) -> None:
-        action = possible(self.screen, self._binding)
-        self.display = action is not None
-        if action:
-            self.tooltip = action.binding.tooltip
-            key = f"{action.keys[0]} " if action.keys else ""
-            self.update(Content.assemble((key, "bold"), action.binding.description))
+    SCOPED_CSS = False
+    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
 
-class ErrorPanel(Vertical):
+class ErrorPanel(Panel):
     """An error: the sentence, the hint, and a key that tries again."""
 
     def __init__(self, problem: PhichatError, retry: str) -> None:
-        super().__init__(classes="panel -error")
+        super().__init__(classes="-error")
         self._problem = problem
         self._retry = retry
 
@@ -91,56 +64,48 @@ class Meter(Widget):
         )
 
 
-class ModelPanel(Vertical):
+class ModelPanel(Panel):
     """Why there is no model yet: the offer to download it, the download, or what went wrong."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__(classes="panel")
+        super().__init__()
         self._session = session
-        self._kind = ""
+        self._about: Obstacle = ""
 
     async def show(self) -> None:
         """Show the session as it is now; the widgets are made anew only when something else is to be said."""
         readiness = self._session.readiness
-        kind = _kind(readiness)
-        if kind != self._kind:
-            self._kind = kind
-            self.set_class(kind == "failed", "-error")
-            self.display = bool(kind)
+        if readiness.obstacle != self._about:
+            self._about = readiness.obstacle
+            self.set_class(self._about == "failed", "-error")
+            self.display = bool(self._about)
             async with self.batch():
                 await self.remove_children()
                 await self.mount_all(self._content(readiness))
-        if kind == "downloading":
+        if self._about == "downloading":
             self.query_one(".what", Static).update(Content(_sentence(readiness.detail)), layout=False)
             self.query_one(Meter).show(readiness.done or 0, readiness.total or 0)
 
     def _content(self, readiness: Readiness) -> ComposeResult:
         model = self._session.model
         amount = size(readiness.size) if readiness.size else "an unknown amount"
-        if self._kind == "offered":
+        if self._about == "offered":
             yield Static(Content.assemble((model, "bold"), " is not on this machine yet."), classes="what")
             yield Static(f"It is downloaded once, {amount}; then it works offline.", classes="hint")
             yield Horizontal(Choice("model.download"), Choice("model.decline"), classes="choices")
-        elif self._kind == "declined":
+        elif self._about == "declined":
             yield Static(Content(f"Without {model} nobody can answer."), classes="what")
             command = (
                 f"phichat models pull {self._session.project.base_model}" if self._session.project else ""
             )
             yield Static(Content(f"Download it here, {amount}, or in a shell: {command}"), classes="hint")
             yield Horizontal(Choice("model.download"), classes="choices")
-        elif self._kind == "downloading":
+        elif self._about == "downloading":
             yield Static(classes="what")
             yield Meter()
             yield Horizontal(Choice("model.cancel"), classes="choices")
         elif readiness.problem:
             yield from explain(readiness.problem, "model.retry")
-
-
-def _kind(readiness: Readiness) -> str:
-    """What the panel is about; empty when nothing stands in the way. Counted preparations are downloads."""
-    if readiness.phase == "preparing":
-        return "downloading" if readiness.total else ""
-    return readiness.phase if readiness.phase in ("offered", "declined", "failed") else ""
 
 
 def _sentence(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -13,14 +13,18 @@ from phichat.errors import PhichatError, PluginError
 from phichat.screens.wording import amount
 
 if TYPE_CHECKING:
-    from phichat.backends.base import Deployment, Message
+    from phichat.backends.base import Deployment
     from phichat.events import Event, Piece, Reply
+    from phichat.history import ConversationLog
     from phichat.workflow import Project
 
 Phase = Literal["opening", "offered", "declined", "preparing", "ready", "failed"]
+Obstacle = Literal["", "offered", "declined", "downloading", "failed"]
 
 PROGRESS_INTERVAL_S = 0.1
 """Progress comes once a chunk of a download; people see ten changes a second."""
+LINE = 32
+"""Characters of a detail that the first line of a screen has room for; a longer one is left out."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,16 @@ class Readiness:
     size: int | None = None
     """Bytes to download, where a download is offered; None: nobody knows how many."""
     problem: PhichatError | None = None
+
+    @property
+    def obstacle(self) -> Obstacle:
+        """What stands in the way of an answer and has to be told; empty when nothing does."""
+        match self.phase:
+            case "offered" | "declined" | "failed":
+                return self.phase
+            case "preparing" if self.total:
+                return "downloading"  # whatever is counted takes long enough to be one
+        return ""
 
 
 def problem_of(error: Exception, backend: str = "") -> PhichatError:
@@ -93,12 +107,15 @@ class Session:
             await self._ready.wait()
         return self._deployment
 
-    def chat(
-        self, messages: Sequence[Message], deployment: Deployment
-    ) -> AsyncGenerator[Piece | Reply, None]:
-        """The answer piece by piece, then the whole of it; only once there is a deployment."""
+    async def conversation(self) -> ConversationLog:
+        """A new conversation, which is kept from its first question on; only once the project is open."""
         assert self.project is not None
-        return self.project.chat(messages, deployment=deployment)
+        return await self.project.conversation()
+
+    def answer(self, log: ConversationLog, deployment: Deployment) -> AsyncGenerator[Piece | Reply, None]:
+        """The answer to what a conversation shows, each piece kept already; then the whole of it."""
+        assert self.project is not None
+        return self.project.answer(log, deployment=deployment)
 
     def decline(self) -> None:
         """Do without the download for now."""
@@ -141,7 +158,7 @@ class Session:
             self._say(now, often=True)
         elif event.kind == "step" and event.state == "running":
             self._say(replace(before, detail=f"preparing the {event.name}", done=None, total=None))
-        elif event.kind == "status" and event.detail:
+        elif event.kind == "status" and len(event.detail) <= LINE:
             self._say(replace(before, detail=event.detail, done=None, total=None))
 
     def _say(self, readiness: Readiness, *, often: bool = False) -> None:

@@ -11,7 +11,6 @@ from textual.widgets import Static
 
 from phichat.screens.conversation import Conversation, Turn
 from phichat.screens.keys import actions
-from phichat.screens.panels import Choice
 from phichat.screens.session import Session
 
 if TYPE_CHECKING:
@@ -138,6 +137,8 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
         return next((view for view in self.query_children(TurnView) if view.turn is turn), None)
 
     async def _offer_earlier(self) -> None:
-        await self.query_children(Choice).remove()
+        await self.query_children("Choice").remove()
         if self.hidden:
+            from phichat.screens.choice import Choice
+
             await self.mount(Choice("chat.earlier"), before=0)

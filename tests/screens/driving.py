@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 
 from textual import events
@@ -40,13 +42,11 @@ async def phase(pilot: Pilot[None], wanted: Phase) -> None:
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     """Let the application work until something is so: a thread or a pump may be on its way."""
-    for _ in range(1000):
-        await pilot.pause()
-        if condition():
-            await pilot.pause()
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("It did not come to that.")
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "It did not come to that."
+        await asyncio.sleep(0.01)
+    await pilot.pause()
 
 
 async def settled(pilot: Pilot[None]) -> None:

@@ -10,8 +10,9 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.containers import VerticalScroll
 from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.widgets import Markdown, Static
-from textual.widgets.markdown import MarkdownBlock, MarkdownFence
+from textual.widgets._markdown import MarkdownBlock, MarkdownBullet, MarkdownFence
 
 from phichat.screens import markdown
 from phichat.screens.markdown import StreamedMarkdown
@@ -21,6 +22,9 @@ PARTS = (
     "Some *prose* with `code` and **bold**\nand a second line.\n\n",
     "- one\n- two\n  - nested\n- three\n\n",
     "1. first\n2. second\n\n   of two paragraphs\n3. third\n\n",
+    "".join(f"{number}. item of many\n" for number in range(7, 13)) + "\n",
+    "* in an item:\n\n  ```\n  code\n  ```\n\n  1. and\n  2. a list\n* end\n\n",
+    "- one\n\n- loose\n- tight\n---\n\n",
     "```python\ndef f():\n    return '''x'''\n\n\nprint(1)\n```\n\n",
     "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | [l](http://x.y) |\n\n",
     "> quoted\n> twice\n\n",
@@ -73,10 +77,12 @@ def rendered(document: StreamedMarkdown) -> list[tuple[str, str]]:
 
 
 def _blocks(document: Markdown) -> Iterator[tuple[str, str]]:
-    for block in document.query(Static):
-        if isinstance(block, MarkdownFence):
+    for block in document.walk_children(Widget):
+        if isinstance(block, MarkdownBullet):
+            yield "mark", block.symbol
+        elif isinstance(block, MarkdownFence):
             yield "fence", block.code
-        elif text := str(block.visual):
+        elif isinstance(block, Static) and (text := str(block.visual)):
             yield "text", text
 
 
@@ -87,10 +93,10 @@ def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(markdown, "REST", 0)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(14))
 async def test_what_was_streamed_is_what_is_shown_at_once(seed: int) -> None:
     chance = random.Random(seed)
-    text = "".join(chance.choice(PARTS) for _ in range(10))
+    text = "".join(chance.choice(PARTS) for _ in range(14))
     async with Reading().run_test(size=(100, 40)) as pilot:
         streamed = await stream(pilot, cuts(text, chance))
         assert streamed.query_one(Markdown).source == text

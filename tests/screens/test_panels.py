@@ -8,7 +8,8 @@ import pytest
 
 from phichat.app import PhichatApp
 from phichat.errors import BackendError, ConfigError
-from phichat.screens.panels import Choice, Meter
+from phichat.screens.choice import Choice
+from phichat.screens.panels import Meter
 from tests.screens.driving import ask, chat, phase, picture, prompt, settled, shown_answer, until, write
 from tests.screens.scripted import Script, opener
 

@@ -1,0 +1,99 @@
+"""How every state looks: the same as the last time somebody looked at it, and readable in every theme."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.color import Color
+from rich.segment import Segment
+from textual.pilot import Pilot
+
+from phichat.app import PhichatApp
+from phichat.screens import themes
+from tests.screens.driving import strips
+from tests.screens.scripted import Script, have_weights, opener
+from tests.screens.states import STATES, WITHOUT_WEIGHTS
+
+SMALL, LARGE = (80, 24), (120, 40)
+READABLE = 4.5
+"""WCAG 2.2, success criterion 1.4.3: the least contrast of text that everybody can read."""
+
+
+@pytest.fixture
+def make_app(script: Script, folder: Path, cache: Path) -> Callable[[str, str], PhichatApp]:
+    def make(state: str, theme: str) -> PhichatApp:
+        if state not in WITHOUT_WEIGHTS:
+            have_weights(cache)
+        app = PhichatApp(opener(script, folder))
+        app.animation_level = "none"
+        app.theme = theme
+        return app
+
+    return make
+
+
+@pytest.mark.parametrize("theme", [themes.DARK.name, themes.LIGHT.name])
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("state", STATES)
+def test_it_looks_as_before_and_can_be_read(
+    snap_compare: Callable[..., bool],
+    make_app: Callable[[str, str], PhichatApp],
+    script: Script,
+    state: str,
+    size: tuple[int, int],
+    theme: str,
+) -> None:
+    faint: set[tuple[str, str]] = set()
+
+    async def reach(pilot: Pilot[None]) -> None:
+        await STATES[state](pilot, script)
+        faint.update((text, f"{ratio:.1f}") for text, ratio in contrasts(pilot) if ratio < READABLE)
+
+    assert snap_compare(make_app(state, theme), terminal_size=size, run_before=reach)
+    assert not faint
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_the_terminals_own_colours_are_left_to_the_terminal(
+    make_app: Callable[[str, str], PhichatApp], script: Script, state: str
+) -> None:
+    async with make_app(state, "ansi-dark").run_test(size=SMALL) as pilot:
+        await STATES[state](pilot, script)
+        colours = {colour for segment in words(pilot) for colour in colours_of(segment)}
+        assert all(colour.is_system_defined or colour.is_default for colour in colours)
+
+
+def words(pilot: Pilot[None]) -> Iterator[Segment]:
+    """What has letters or digits in it, where one looks; lines and blocks are decoration."""
+    pages = pilot.app.screen.query("#help")
+    region = pages.first().region if pages else pilot.app.screen.region
+    for line in strips(pilot)[region.y : region.bottom]:
+        yield from (
+            segment for segment in line.crop(region.x, region.right) if any(map(str.isalnum, segment.text))
+        )
+
+
+def colours_of(segment: Segment) -> list[Any]:
+    style = segment.style
+    return [colour for colour in (style.color, style.bgcolor) if colour] if style else []
+
+
+def contrasts(pilot: Pilot[None]) -> Iterator[tuple[str, float]]:
+    """The contrast of every word, by the formula of WCAG 2.2."""
+    for segment in words(pilot):
+        assert segment.style is not None
+        assert segment.style.color is not None
+        assert segment.style.bgcolor is not None
+        light, dark = sorted(map(luminance, (segment.style.color, segment.style.bgcolor)), reverse=True)
+        yield segment.text.strip(), (light + 0.05) / (dark + 0.05)
+
+
+def luminance(colour: Color) -> float:
+    parts = [part / 255 for part in colour.get_truecolor()]
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
