@@ -128,6 +128,20 @@ def test_a_folder_that_is_divided_already_stays_so(
     assert done.manifest.passed_over == ("README.md",)
 
 
+def test_a_near_duplicate_on_the_other_side_of_a_given_division_is_leakage(
+    prepared: Work, tmp_path: Path
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    text = " ".join(WORDS)
+    write(folder / "train.jsonl", [chat("Tell me all.", text), tower(1)])
+    write(folder / "eval.jsonl", [chat("Tell me everything.", text), tower(2)])
+    done = prepared(folder, leakage="remove")
+    assert done.manifest.counts.leaked == 1
+    assert done.rows("eval") == [tower(2)]
+    assert done.rows("removed") == [chat("Tell me everything.", text)]
+
+
 ASKED = [{"question": "Why?", "answer": "So."}, {"question": "When?", "answer": "Now."}]
 
 

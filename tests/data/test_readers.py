@@ -45,6 +45,15 @@ def test_an_array_is_read_in_pieces_of_any_size(
         assert rows(written(tmp_path, text)) == list(enumerate(values, 1))
 
 
+def test_a_number_that_is_cut_in_two_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "CHUNK", 4)
+    assert rows(written(tmp_path, "[1234567, 12, 123456789012]")) == [
+        (1, 1234567),
+        (2, 12),
+        (3, 123456789012),
+    ]
+
+
 def test_an_empty_array(tmp_path: Path) -> None:
     assert rows(written(tmp_path, "[ \n ]")) == []
 
