@@ -7,18 +7,20 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phichat import models
 from phichat.backends.base import AnyBackend, Dataset, EvalSpec, Job, Report, TrainSpec
 from phichat.config import Config
 from phichat.config.secret import offer_hf_token
-from phichat.data.manifest import Prepared, current
 from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
 from phichat.events import Event, Status
 from phichat.runs import Ledger, Run, run_name
 from phichat.workflow.evaluation import Evaluation, evaluation
 from phichat.workflow.guard import Guard
-from phichat.workflow.recipe import SHARED, recipe
+
+if TYPE_CHECKING:
+    from phichat.data import Prepared
 
 FIRST_WORD_S, QUIET_S = 10.0, 1.0
 """How long a backend may take to begin the story of a run, and to go on, before it counts as told for now."""
@@ -44,6 +46,8 @@ class Training:
         Raises:
             DataError: there is none.
         """
+        from phichat.data import current
+
         found = current(self._data)
         if found is None:
             hint = "phichat data FILE, or to try it with ours: phichat data demo"
@@ -56,6 +60,8 @@ class Training:
         Raises:
             ConfigError: there is no such base model, or a run of that name is another one.
         """
+        from phichat.workflow.recipe import recipe
+
         base = self._config.base_model or models.DEFAULT
         told = recipe(self._config, base, dataset)
         spec = TrainSpec(name=name or "", dataset=dataset, base_model=base, hyperparameters=told)
@@ -166,6 +172,8 @@ class Training:
         Raises:
             DataError: no rows were held out.
         """
+        from phichat.workflow.recipe import SHARED
+
         if run.spec.dataset.eval_file is None:
             told = f"The run {run.name!r} has no held-out rows to evaluate on."
             raise DataError(told, "Prepare the data again with --test-size, then train.")
