@@ -53,6 +53,7 @@ class Progress(BaseEvent):
     done: float
     total: float | None = None
     unit: str = ""
+    """The field's word in the plural; `bytes` are shown as kB, MB or GB."""
 
 
 class Metric(BaseEvent):

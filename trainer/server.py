@@ -95,7 +95,7 @@ async def run(arguments: argparse.Namespace, listener: socket.socket) -> int:
 
 
 def _load(arguments: argparse.Namespace, api: Api, server: Server, loop: asyncio.AbstractEventLoop) -> None:
-    say("status", state="preparing", detail=f"Loading the model in {arguments.model}.")
+    say("status", state="preparing", detail=f"Loading {arguments.name or arguments.model.absolute().name}.")
     try:
         folder = find(arguments.model)
         look_at(folder)

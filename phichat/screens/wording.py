@@ -14,8 +14,8 @@ def size(count: float) -> str:
 def amount(done: float, total: float | None, unit: str = "") -> str:
     """How much of a countable thing is done, both numbers in the same unit: `34 of 98 MB`."""
     if total is None:
-        return size(done) if unit == "B" else f"{_number(done)} {unit}".rstrip()
-    if unit == "B":
+        return size(done) if unit == "bytes" else f"{_number(done)} {unit}".rstrip()
+    if unit == "bytes":
         scale = _scale(total)
         return f"{_number(done / 1000**scale)} of {_number(total / 1000**scale)} {_BYTE_UNITS[scale]}"
     return f"{_number(done)} of {_number(total)} {unit}".rstrip()

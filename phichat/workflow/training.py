@@ -130,7 +130,11 @@ class Training:
             yield Status(state=run.state, detail=run.detail, at=run.ended or run.created)
             return
         async with contextlib.aclosing(self._guard.stream(self._backend().watch(self.job(run)))) as events:
+            number = 0
             async for event in events:
+                # A plugin need not number its events: their order does.
+                event = event if event.seq is not None else event.model_copy(update={"seq": number})
+                number += 1
                 await asyncio.to_thread(log.append, event)
                 if isinstance(event, Status):
                     self._note(name, event)

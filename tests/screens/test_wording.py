@@ -16,10 +16,10 @@ def test_a_size_has_the_unit_that_fits(count: int, text: str) -> None:
 @pytest.mark.parametrize(
     ("done", "total", "unit", "text"),
     [
-        (34e6, 98e6, "B", "34 of 98 MB"),
-        (0, 98e6, "B", "0 of 98 MB"),
-        (450e6, 7.6e9, "B", "0.5 of 7.6 GB"),
-        (3e6, None, "B", "3 MB"),
+        (34e6, 98e6, "bytes", "34 of 98 MB"),
+        (0, 98e6, "bytes", "0 of 98 MB"),
+        (450e6, 7.6e9, "bytes", "0.5 of 7.6 GB"),
+        (3e6, None, "bytes", "3 MB"),
         (3, 12, "tensors", "3 of 12 tensors"),
         (1200, None, "rows", "1,200 rows"),
         (1, 2, "", "1 of 2"),
