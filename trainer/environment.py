@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+import sys
 
 SETTINGS = {
     # Threads that spin while they wait slow each other down several times.
@@ -24,3 +26,16 @@ def prepare(threads: int | None) -> None:
         os.environ.setdefault(name, value)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what the arithmetic frees, as the next step needs it again.
+
+    For training on a CPU: taking it from the system each time costs a tenth of the processor time, half of
+    all that is spent in the system. Only glibc can be asked; elsewhere nothing happens.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        trim_threshold, most_mappings = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(most_mappings, 0)
