@@ -82,9 +82,3 @@ def forked(runs: Runs, folder: Path, argv: list[str]) -> tuple[Run, list[Run]]:
 def environment(rank: int, port: str) -> dict[str, str]:
     place = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     return place | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-
-
-def free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
