@@ -135,4 +135,4 @@ def _completeness(message: StoredMessage) -> tuple[bool, int, str]:
 def _decision(conversation: Conversation) -> tuple[float, str, float]:
     """The later decision holds; the rest only breaks ties, on every machine alike."""
     told = conversation.model_dump_json(exclude={"updated", "leaf", "deleted"})
-    return conversation.revised, told, conversation.deleted or 0
+    return conversation.revised, told, -1 if conversation.deleted is None else conversation.deleted
