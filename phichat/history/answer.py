@@ -37,8 +37,16 @@ class Answer:
 
         Pieces that come faster than they are shown are better joined first, as `read_ahead` does.
         """
+        self.add(text)
+        await self.save()
+
+    def add(self, text: str) -> None:
+        """Add a piece that is not written yet."""
         self.message = self.message.model_copy(update={"content": self.message.content + text})
         self._unsaved += text
+
+    async def save(self) -> None:
+        """Write the pieces that are not written yet."""
         await self._store.extend(self.message.conversation_id, self.message.id, self._unsaved)
         self._unsaved = ""
 
@@ -67,14 +75,18 @@ class Answer:
         """It went wrong: what was written stays."""
         await self._end(state="failed", detail=reason)
 
+    async def keep(self) -> None:
+        """Write it as it is now, after something could not be written."""
+        if not self._begun:
+            await self._store.append(self.message)
+            self._begun = True
+        # Also after that: a beginning that was cancelled may have been written all the same.
+        await self._store.finish(self.message)
+
     async def _end(self, **outcome: object) -> None:
         # Validated, so that what is remembered is what is stored.
         self.message = StoredMessage.model_validate({**dict(self.message), **outcome})
-        if self._begun:
-            await self._store.finish(self.message)
-        else:
-            await self._store.append(self.message)
-            self._begun = True
+        await self.keep()
 
 
 async def read_ahead(parts: AsyncGenerator[Piece | Reply, None]) -> AsyncGenerator[Piece | Reply, None]:

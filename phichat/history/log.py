@@ -52,6 +52,7 @@ class ConversationLog:
         """The conversation as it is known here; its leaf is the last message that is shown."""
         self.trouble: PhichatError | None = None
         """Why the latest answer is not kept, or not yet; None while all is well."""
+        self._unkept: list[Answer] = []
 
     @classmethod
     async def resume(cls, store: HistoryStore, conversation_id: str) -> ConversationLog:
@@ -86,7 +87,7 @@ class ConversationLog:
         """Add a question below what is shown; the first one also gives the conversation its title.
 
         Raises:
-            HistoryError: it cannot be kept. Nothing has changed, so asking again is safe.
+            HistoryError: it cannot be kept, or an earlier answer cannot. Asking again is safe.
         """
         if not self._stored:
             titled = self.conversation.model_copy(
@@ -121,6 +122,7 @@ class ConversationLog:
             HistoryError: the choice cannot be kept.
         """
         leaf = self.transcript.leaf_through(message_id)
+        await self.keep()
         await self._store.select(self.conversation.id, leaf)
         self._revise(leaf=leaf)
 
@@ -130,6 +132,17 @@ class ConversationLog:
             await self._store.rename(self.conversation.id, title)
         self._revise(title=title)
 
+    async def keep(self) -> None:
+        """Try again to keep the answers that could not be kept; every other method does so first.
+
+        Raises:
+            HistoryError: they still cannot.
+        """
+        while self._unkept:
+            await self._unkept[0].keep()
+            del self._unkept[0]
+        self.trouble = None
+
     async def begin(
         self, *, after: str | None = None, continues: str | None = None, **by: Unpack[Answerer]
     ) -> Answer:
@@ -137,6 +150,7 @@ class ConversationLog:
 
         With `continues`, it is another version of that answer and begins with its text.
         """
+        await self.keep()
         answer = self._answer(after, continues, by)
         await answer.begin()
         self.transcript = self.transcript.having(answer.message)
@@ -158,15 +172,16 @@ class ConversationLog:
         could be kept in the end; meanwhile `trouble` has it.
         """
         answer = self._answer(after, continues, by)
-        self.trouble = await _failure(answer.begin())
         self.transcript = self.transcript.having(answer.message)
         ended = False
         try:
+            self.trouble = await _failure(self.keep()) or await _failure(answer.begin())
             async with contextlib.aclosing(read_ahead(parts)) as joined:
                 async for part in joined:
                     if isinstance(part, Piece):
+                        answer.add(part.text)
                         # Once it has failed not at every piece again: a locked file would stall the answer.
-                        self.trouble = self.trouble or await _failure(answer.write(part.text))
+                        self.trouble = self.trouble or await _failure(answer.save())
                     else:
                         await self._end(answer, answer.finish(part))
                         ended = True
@@ -201,9 +216,12 @@ class ConversationLog:
 
     async def _end(self, answer: Answer, ending: Coroutine[None, None, None]) -> None:
         self.trouble = await _failure(ending)
+        if self.trouble:
+            self._unkept.append(answer)
         self.transcript = self.transcript.having(answer.message)
 
     async def _add(self, role: Role, text: str, parent_id: str | None) -> StoredMessage:
+        await self.keep()
         message = StoredMessage(
             conversation_id=self.conversation.id, parent_id=parent_id, role=role, content=text
         )

@@ -157,11 +157,14 @@ async def test_an_answer_that_is_closed_is_stopped_where_it_was_shown(
 
 async def test_an_answer_that_is_cancelled_is_stopped(store: HistoryStore, log: ConversationLog) -> None:
     await log.ask("Who?")
-    answering = asyncio.create_task(answered(log, "one", None))
-    while not await store.search("one"):  # kept, and found after it was kept
-        transcript = await store.read(log.conversation.id)
-        if transcript.branch()[-1].content:
-            break
+    shown = asyncio.Event()
+
+    async def show() -> None:
+        async for _ in log.record(model("one", None)):
+            shown.set()
+
+    answering = asyncio.create_task(show())
+    await shown.wait()
     answering.cancel()
     with pytest.raises(asyncio.CancelledError):
         await answering
@@ -289,6 +292,7 @@ class Failing(SqliteStore):
     """A store whose disk is full while `full`."""
 
     full = False
+    refused = 0
 
     async def append(self, message: StoredMessage) -> None:
         self._fail()
@@ -304,6 +308,7 @@ class Failing(SqliteStore):
 
     def _fail(self) -> None:
         if self.full:
+            self.refused += 1
             raise HistoryError("The disk is full.", "Free some disk space.")
 
 
@@ -331,6 +336,38 @@ async def test_an_answer_that_cannot_be_kept_is_shown_whole_and_then_told(
             await asyncio.sleep(0)
     assert shown[-1] == "reply"
     assert log.branch[-1].content == "one two three"
+
+
+async def test_a_store_that_fails_is_not_asked_at_every_piece(failing: Failing) -> None:
+    log = ConversationLog(failing, Conversation())
+    await log.ask("Who?")
+    failing.full = True
+    with pytest.raises(HistoryError):
+        await answered(log, *"a long answer in many pieces")
+    assert failing.refused == 2  # when it begins and when it ends
+
+
+async def test_an_answer_that_could_not_be_kept_is_kept_before_what_follows(failing: Failing) -> None:
+    log = ConversationLog(failing, Conversation())
+    await log.ask("Who?")
+    failing.full = True
+    async with contextlib.aclosing(log.record(model("one", None))) as parts:
+        await anext(parts)
+    with pytest.raises(HistoryError, match="disk is full"):
+        await answered(log, "two")
+    for attempt in (log.ask("When?"), log.show(log.branch[0].id), log.keep()):
+        with pytest.raises(HistoryError, match="disk is full"):
+            await attempt
+    failing.full = False
+    await log.ask("When?")
+    assert log.trouble is None
+    stored = (await told(failing, log)).branch()
+    assert [(each.content, each.state) for each in stored] == [
+        ("Who?", "complete"),
+        ("one", "stopped"),
+        ("two", "complete"),
+        ("When?", "complete"),
+    ]
 
 
 async def test_what_could_not_be_kept_for_a_while_is_kept_in_the_end(failing: Failing) -> None:
