@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,8 @@ from phichat.history.foreign import Reader
 from phichat.history.tree import Transcript
 from phichat.history.values import Merged
 
-BATCH = 100
-"""Conversations that are written at once: each time the disk is waited for."""
+BATCH = 2_000
+"""Messages that are written at once: each time the disk is waited for, and others wait for this."""
 KNOWN = "It may be JSONL or Markdown that phichat exported, or chats as OpenAI or ShareGPT have them."
 
 
@@ -36,8 +35,8 @@ async def import_file(store: HistoryStore, path: Path, *, project: str = "") -> 
     """
     await asyncio.to_thread(lambda: [None for _ in read(path, project)])
     added = changed = known = 0
-    transcripts = read(path, project)
-    while batch := await asyncio.to_thread(lambda: list(itertools.islice(transcripts, BATCH))):
+    batches = _batches(read(path, project))
+    while batch := await asyncio.to_thread(next, batches, None):
         merged = await store.merge(batch)
         added, changed, known = added + merged.added, changed + merged.changed, known + merged.known
     return Merged(added, changed, known)
@@ -60,6 +59,19 @@ def read(path: Path, project: str = "") -> Iterator[Transcript]:
         raise DataError(f"{path} is not UTF-8 text.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _batches(transcripts: Iterator[Transcript]) -> Iterator[list[Transcript]]:
+    """The conversations, so many at once as have enough messages."""
+    batch: list[Transcript] = []
+    messages = 0
+    for transcript in transcripts:
+        batch.append(transcript)
+        messages += len(transcript.messages) + 1
+        if messages >= BATCH:
+            yield batch
+            batch, messages = [], 0
+    yield batch
 
 
 def _parts(file: TextIO, path: Path) -> Iterator[tuple[str, Any]]:

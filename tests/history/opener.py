@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from phichat.history.sqlite.connection import connect
 from phichat.history.sqlite.migrations import version
+from phichat.history.sqlite.opening import connect
 from tests.history.chatter import say
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import pytest
 from phichat.errors import HistoryError, PhichatError
 from phichat.history import Conversation, HistoryStore, StoredMessage, Transcript
 from phichat.history.sqlite import SqliteStore
-from phichat.history.sqlite.connection import connect
+from phichat.history.sqlite.opening import connect
 from phichat.history.sqlite.recovery import recover
 from tests.history.processes import lines, program
 from tests.history.store_suite import begun, said
@@ -254,6 +254,18 @@ async def test_an_older_version_is_recovered(tmp_path: Path) -> None:
         connection.executescript(Path(__file__).with_name("v1.sql").read_text(encoding="utf-8"))
     saved = recover(path)
     assert saved[:2] == (2, 4)
+
+
+async def test_a_log_without_its_file_is_told_and_set_aside(path: Path) -> None:
+    path.with_name(f"{path.name}-wal").write_bytes(b"log")
+    path.unlink()
+    async with closing_store(SqliteStore(path)) as store:
+        with pytest.raises(HistoryError, match="only their log is left"):
+            await store.page()
+        saved = recover(path)
+        assert saved[:2] == (0, 0)
+        assert saved.kept.with_name(f"{saved.kept.name}-wal").read_bytes() == b"log"
+        assert (await store.page()).conversations == []
 
 
 def test_nothing_is_recovered_from_nothing(tmp_path: Path) -> None:

@@ -322,7 +322,7 @@ async def test_a_file_may_have_none(store: HistoryStore, tmp_path: Path, name: s
 
 
 async def test_many_conversations_pass_through_a_file(store: HistoryStore, tmp_path: Path) -> None:
-    many = [talk(("user", f"question {number}"), ("assistant", "x")) for number in range(2 * BATCH + 1)]
+    many = [talk(("user", f"question {number}"), ("assistant", "x")) for number in range(BATCH)]
     assert await import_file(store, written(tmp_path, many, "jsonl")) == Merged(len(many), 0, 0)
     chunks = [text async for text in render(store, ids(store), "openai")]
     assert len(chunks) == len(many)

@@ -12,8 +12,8 @@ import pytest
 from phichat.backends.base import ChatOptions, Usage
 from phichat.errors import HistoryError
 from phichat.history.sqlite import SqliteStore
-from phichat.history.sqlite.connection import connect
 from phichat.history.sqlite.migrations import VERSION, migrate, version
+from phichat.history.sqlite.opening import connect
 from tests.history.processes import program
 from tests.history.store_suite import closing as closing_store
 

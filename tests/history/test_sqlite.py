@@ -15,7 +15,8 @@ import pytest
 from phichat.errors import HistoryError
 from phichat.history import HistoryStore, StoredMessage
 from phichat.history.sqlite import SqliteStore
-from phichat.history.sqlite.connection import Connection, connect
+from phichat.history.sqlite.connection import Connection
+from phichat.history.sqlite.opening import connect
 from tests.history.processes import lines, program
 from tests.history.store_suite import StoreSuite, begun, said
 from tests.history.store_suite import closing as closing_store
@@ -118,7 +119,7 @@ async def test_a_search_that_is_stopped_stops_and_harms_nothing_else(path: Path)
 
 
 async def test_a_file_that_stays_locked_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("phichat.history.sqlite.connection.BUSY_TIMEOUT_S", 0.05)
+    monkeypatch.setattr("phichat.history.sqlite.opening.BUSY_TIMEOUT_S", 0.05)
     async with closing_store(SqliteStore(path)) as store:
         made = await begun(store)
         with closing(connect(path)) as other:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from phichat.errors import HistoryError
-from phichat.history.sqlite.connection import connect, explained, transaction
+from phichat.history.sqlite.failures import explained
+from phichat.history.sqlite.opening import connect, log_of
 from phichat.history.sqlite.salvage import salvage
+from phichat.history.sqlite.transactions import transaction
 from phichat.history.sqlite.writing import merge_in
 
 BATCH = 100
@@ -34,7 +36,7 @@ def recover(path: Path) -> Recovered:
     Raises:
         HistoryError: it is not there, or there is no room for a new one. Nothing has changed then.
     """
-    if not path.exists():
+    if not path.exists() and not log_of(path).exists():
         raise HistoryError(f"There are no conversations in {path}: it is not there.")
     with explained(path), tempfile.TemporaryDirectory(prefix=".recover-", dir=path.parent) as folder:
         copy, new = Path(folder) / "damaged.db", Path(folder) / "new.db"
@@ -46,11 +48,10 @@ def recover(path: Path) -> Recovered:
 
 
 def _copy(path: Path, copy: Path) -> None:
-    """A copy of a store's file and of its log, which has its latest transactions."""
-    shutil.copyfile(path, copy)
-    log = _log(path)
-    if log.exists():
-        shutil.copyfile(log, _log(copy))
+    """A copy of a store's file and of its log."""
+    for each, target in ((path, copy), (log_of(path), log_of(copy))):
+        if each.exists():
+            shutil.copyfile(each, target)
 
 
 def _save(copy: Path, new: Path) -> tuple[int, int]:
@@ -69,12 +70,9 @@ def _save(copy: Path, new: Path) -> tuple[int, int]:
 def _exchange(path: Path, new: Path, kept: Path) -> None:
     """Give the damaged file another name, and the new one its own."""
     # The log goes first: beside another file than its own it would damage that one.
-    if _log(path).exists():
-        _log(path).rename(_log(kept))
+    if log_of(path).exists():
+        log_of(path).rename(log_of(kept))
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-    path.rename(kept)
+    if path.exists():
+        path.rename(kept)
     new.rename(path)
-
-
-def _log(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")

@@ -10,7 +10,8 @@ from typing import TypeVar
 from phichat.history import search
 from phichat.history.base import HistoryStore, Order
 from phichat.history.sqlite import reading, searching, writing
-from phichat.history.sqlite.connection import Connection, Work, snapshot, transaction
+from phichat.history.sqlite.connection import Connection, Work
+from phichat.history.sqlite.transactions import snapshot, transaction
 from phichat.history.tree import Transcript
 from phichat.history.values import Conversation, Hit, Merged, Page, StoredMessage
 
