@@ -17,7 +17,7 @@ from phichat.errors import DataError, HistoryError, NotFoundError
 from phichat.history import Conversation, HistoryStore, StoredMessage, Transcript
 from phichat.history.exports import export, render
 from phichat.history.formats import RENDER, Format
-from phichat.history.imports import BATCH, import_file, read
+from phichat.history.imports import import_file, read
 from phichat.history.sqlite import SqliteStore
 from phichat.history.values import Merged, MessageState, Role
 from tests.history.store_suite import closing
@@ -321,11 +321,13 @@ async def test_a_file_may_have_none(store: HistoryStore, tmp_path: Path, name: s
 # Files
 
 
-async def test_many_conversations_pass_through_a_file(store: HistoryStore, tmp_path: Path) -> None:
-    many = [talk(("user", f"question {number}"), ("assistant", "x")) for number in range(BATCH)]
-    assert await import_file(store, written(tmp_path, many, "jsonl")) == Merged(len(many), 0, 0)
-    chunks = [text async for text in render(store, ids(store), "openai")]
-    assert len(chunks) == len(many)
+async def test_many_conversations_pass_through_a_file(
+    store: HistoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phichat.history.imports.BATCH", 30)
+    many = [talk(("user", f"question {number}"), ("assistant", "x")) for number in range(101)]
+    assert await import_file(store, written(tmp_path, many, "jsonl")) == Merged(101, 0, 0)
+    assert len([text async for text in render(store, ids(store), "openai")]) == 101
 
 
 async def test_an_export_that_fails_leaves_the_file_as_it_was(store: HistoryStore, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from phichat.history import StoredMessage
 from phichat.history.sqlite import SqliteStore
 from tests.history.processes import lines, program
 
-KILLS = int(os.environ.get("HISTORY_KILLS", "8"))
+KILLS = int(os.environ.get("HISTORY_KILLS", "6"))
 
 
 def shown_until_killed(path: Path, chance: random.Random) -> list[dict[str, Any]]:
