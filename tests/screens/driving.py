@@ -51,9 +51,11 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
 
 async def settled(pilot: Pilot[None]) -> None:
     """Wait until every answer is shown to its end."""
+    at_work = ("answer", "pump")
     await until(pilot, lambda: chat(pilot).conversation.running is None)
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
+    await until(
+        pilot, lambda: not any(each.is_running for each in pilot.app.workers if each.group in at_work)
+    )
 
 
 async def write(pilot: Pilot[None], text: str) -> None:
