@@ -152,6 +152,19 @@ def test_too_long_a_conversation(engine: Engine, reference: Reference) -> None:
         ask(engine, conversation)
 
 
+def test_a_conversation_that_leaves_no_room_for_an_answer(
+    make: Callable[..., Engine], reference: Reference
+) -> None:
+    engine = make(blocks=1)
+    question = [user(words(200))]
+    while len(reference.render(question)) < 256:
+        question[0]["content"] += "~"
+    with pytest.raises(ContextError, match="256 tokens long, but the context holds 256"):
+        ask(engine, question)
+    question[0]["content"] = question[0]["content"][:-1]
+    assert ask(engine, question).usage.completion_tokens == 1
+
+
 def test_the_oldest_turns_can_be_dropped(engine: Engine, reference: Reference) -> None:
     conversation: list[Message] = [system("Be kind.")]
     for turn in range(10):
@@ -250,6 +263,25 @@ def test_more_conversations_than_there_is_room_for(make: Callable[..., Engine], 
         assert engine._pool.tokens <= engine._pool.capacity == 3 * 256
 
 
+def test_who_came_first_ends_first(make: Callable[..., Engine], endless: Path) -> None:
+    """The second has to make room for the first, and still comes before the third, which never began."""
+    engine = make(endless, blocks=3)
+    ended: list[str] = []
+    done = threading.Semaphore(0)
+
+    def deliver(name: str, item: object) -> None:
+        if isinstance(item, Usage):
+            ended.append(name)
+            done.release()
+
+    for start, name in enumerate(("first", "second", "third")):
+        question = [user(words(150, start=start))]
+        engine.chat(question, Options(max_tokens=200), functools.partial(deliver, name))
+    for _ in range(3):
+        assert done.acquire(timeout=DEADLINE)
+    assert ended == ["first", "second", "third"]
+
+
 # Stopping
 
 
@@ -340,6 +372,22 @@ def test_a_failure_ends_one_answer(
         patched.setattr(engine._model, "next", fail)
         ask(engine, QUESTION)
     assert ask(engine, QUESTION, max_tokens=5).usage.completion_tokens == 5
+
+
+def test_what_was_read_in_a_failure_is_not_used(engine: Engine, reference: Reference) -> None:
+    """Some layers have keys of tokens that others have not."""
+    question = [user(words(40))]
+    ask(engine, question, max_tokens=2)
+    last = engine._model._network.model.layers[-1]
+
+    def fail(*_: object) -> None:
+        hook.remove()
+        raise ValueError("a strange thing")
+
+    hook = last.register_forward_pre_hook(fail)
+    with pytest.raises(EngineError, match="a strange thing"):
+        ask(engine, question, max_tokens=8)
+    assert ask(engine, question, max_tokens=8).tokens == reference.answer(question, 8)
 
 
 def test_weights_that_are_not_numbers_are_said(engine: Engine) -> None:

@@ -136,6 +136,8 @@ def test_a_question_that_does_not_fit_is_an_error_with_the_numbers(template: Cha
     with pytest.raises(ContextError, match=f"{tokens} tokens long, but the context holds 50 ") as caught:
         fit(template, messages, context=50, room=10, continue_final=False)
     assert (caught.value.prompt_tokens, caught.value.context) == (tokens, 50)
+    with pytest.raises(ContextError):
+        fit(template, messages, context=tokens, room=10, continue_final=False)
 
 
 @given(turns=st.integers(1, 20), context=st.integers(20, 400), share=st.floats(0, 1))
