@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -80,6 +80,7 @@ class Api:
                 ContextError: _too_long,
                 EngineError: _failed,
                 HTTPException: _http_problem,
+                ClientDisconnect: _left,
             },
         )
 
@@ -243,6 +244,10 @@ async def _too_long(_: Request, error: Exception) -> Response:
 
 async def _failed(_: Request, error: Exception) -> Response:
     return JSONResponse(problem(str(error), "server_error"), 500)
+
+
+async def _left(_: Request, __: Exception) -> Response:
+    return Response(status_code=CLIENT_GONE)
 
 
 async def _http_problem(_: Request, error: Exception) -> Response:

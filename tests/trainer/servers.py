@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import httpx
 
@@ -87,12 +87,15 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def started(*arguments: str | Path, environ: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
+def started(
+    *arguments: str | Path, environ: Mapping[str, str] | None = None, errors: IO[str] | None = None
+) -> Iterator[ServerProcess]:
     """A server that has just been started: its port is known, its model is not loaded."""
     process = subprocess.Popen(
         [sys.executable, SERVE, "--port", "0", *map(str, arguments)],
         env={**os.environ, "PHICHAT_SERVE_KEY": KEY, **(environ or {})},
         stdout=subprocess.PIPE,
+        stderr=errors,
         text=True,
         encoding="utf-8",
     )
@@ -105,8 +108,10 @@ def started(*arguments: str | Path, environ: Mapping[str, str] | None = None) ->
 
 
 @contextlib.contextmanager
-def ready(*arguments: str | Path, environ: Mapping[str, str] | None = None) -> Iterator[ServerProcess]:
+def ready(
+    *arguments: str | Path, environ: Mapping[str, str] | None = None, errors: IO[str] | None = None
+) -> Iterator[ServerProcess]:
     """A server whose model is loaded."""
-    with started(*arguments, environ=environ) as server:
+    with started(*arguments, environ=environ, errors=errors) as server:
         server.wait_until_ready()
         yield server

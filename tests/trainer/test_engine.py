@@ -6,6 +6,7 @@ import functools
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -280,6 +281,14 @@ def test_who_came_first_ends_first(make: Callable[..., Engine], endless: Path) -
     for _ in range(3):
         assert done.acquire(timeout=DEADLINE)
     assert ended == ["first", "second", "third"]
+
+
+def test_many_threads_ask_at_once(engine: Engine) -> None:
+    """A tokenizer that one thread changes while another reads it raises "Already borrowed"."""
+    alone = ask(engine, QUESTION, max_tokens=6).tokens
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda _: ask(engine, QUESTION, max_tokens=6).tokens, range(40)))
+    assert together == [alone] * 40
 
 
 # Stopping

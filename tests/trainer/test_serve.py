@@ -31,8 +31,11 @@ def endless(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(endless: Path) -> Iterator[ServerProcess]:
-    with ready("--model", endless) as server:
-        yield server
+    with (endless / "errors").open("w+", encoding="utf-8") as errors:
+        with ready("--model", endless, errors=errors) as server:
+            yield server
+        errors.seek(0)
+        assert "Traceback" not in errors.read()
 
 
 def test_its_life(tiny_phi3: Path) -> None:
@@ -99,6 +102,15 @@ def test_a_client_that_goes_away_stops_its_answer(server: ServerProcess, body: d
         wire.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{head}\r\n".encode() + request.content)
         _until(lambda: _cpu_seconds(process, 0.5) > 0.05, "the model does not begin")
     _until(lambda: _cpu_seconds(process, 0.5) < 0.05, "the model goes on for nobody")
+
+
+def test_a_client_that_goes_away_before_it_has_asked(server: ServerProcess) -> None:
+    """That is nothing to write a traceback about, which the fixture looks for."""
+    with socket.create_connection(server.address) as wire:
+        head = f"Host: x\r\nAuthorization: Bearer {KEY}\r\nContent-Length: 100"
+        wire.sendall(f"POST /score HTTP/1.1\r\n{head}\r\n\r\n{{".encode())
+    with server.client() as client:
+        assert client.get("/health").is_success
 
 
 def _until(condition: Callable[[], bool], otherwise: str) -> None:
