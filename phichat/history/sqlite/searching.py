@@ -8,7 +8,7 @@ from phichat.history.search import Query
 from phichat.history.sqlite.reading import conversation_by_key
 from phichat.history.values import Hit, storable
 
-CANDIDATES = 2000
+CANDIDATES = 1000
 """Of a search with more matches, the newest so many are ranked: a word that is in every other message
 has half a million matches, and to rank them all takes 1.7 s of CPU (measured in a million messages)."""
 
