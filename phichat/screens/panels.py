@@ -83,7 +83,8 @@ class ModelPanel(Panel):
                 await self.remove_children()
                 await self.mount_all(self._content(readiness))
         if self._about == "downloading":
-            self.query_one(".what", Static).update(Content(_sentence(readiness.detail)), layout=False)
+            told = _sentence(f"{readiness.detail} {readiness.amount}")
+            self.query_one(".what", Static).update(Content(told), layout=False)
             self.query_one(Meter).show(readiness.done or 0, readiness.total or 0)
 
     def _content(self, readiness: Readiness) -> ComposeResult:

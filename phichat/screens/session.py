@@ -37,12 +37,21 @@ class Readiness:
     phase: Phase = "opening"
     detail: str = ""
     """What happens now, in a few words."""
+    amount: str = ""
+    """How much of it is done, as people read it."""
     done: float | None = None
     total: float | None = None
-    """How much of it is done, where somebody counts."""
+    """The same as numbers, where somebody counts."""
     size: int | None = None
     """Bytes to download, where a download is offered; None: nobody knows how many."""
     problem: PhichatError | None = None
+
+    @property
+    def brief(self) -> str:
+        """What happens now as it fits the corner of a line: of what is counted the verb and the numbers."""
+        if not self.amount:
+            return self.detail or "loading"
+        return f"{self.detail.partition(' ')[0].lower()} {self.amount}"
 
     @property
     def obstacle(self) -> Obstacle:
@@ -96,7 +105,7 @@ class Session:
         try:
             await self._start(download)
         except asyncio.CancelledError:
-            self._say(replace(self.readiness, phase="declined", detail="", done=None, total=None))
+            self._say(Readiness("declined", size=self.readiness.size))
             raise
         except Exception as error:
             self._say(Readiness("failed", problem=problem_of(error, self.backend)))
@@ -151,15 +160,15 @@ class Session:
         self._ready.set()
 
     def _report(self, event: Event) -> None:
-        before = self.readiness
+        size = self.readiness.size
         if event.kind == "progress":
-            detail = f"{event.what} {amount(event.done, event.total, event.unit)}"
-            now = replace(before, detail=detail, done=event.done, total=event.total)
+            counted = amount(event.done, event.total, event.unit)
+            now = Readiness("preparing", event.what, counted, event.done, event.total, size)
             self._say(now, often=True)
         elif event.kind == "step" and event.state == "running":
-            self._say(replace(before, detail=f"preparing the {event.name}", done=None, total=None))
+            self._say(Readiness("preparing", f"preparing the {event.name}", size=size))
         elif event.kind == "status" and len(event.detail) <= LINE:
-            self._say(replace(before, detail=event.detail, done=None, total=None))
+            self._say(Readiness("preparing", event.detail, size=size))
 
     def _say(self, readiness: Readiness, *, often: bool = False) -> None:
         self.readiness = readiness

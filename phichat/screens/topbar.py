@@ -87,7 +87,7 @@ def _state(readiness: Readiness, spinner: str) -> Content:
         case "opening":
             return Content.assemble((spinner, "$text-primary"), " opening")
         case "preparing":
-            return Content.assemble((spinner, "$text-primary"), f" {readiness.detail or 'loading'}")
+            return Content.assemble((spinner, "$text-primary"), f" {readiness.brief}")
         case "ready":
             return Content.assemble(("●", "$text-success"), " ready")
         case "offered" | "declined":

@@ -64,7 +64,7 @@ class Script:
 
     def progress(self, done: float, total: float = DOWNLOAD) -> None:
         """Report how much of the weights is there."""
-        self.report(Progress(what="downloading", done=done, total=total, unit="bytes"))
+        self.report(Progress(what="Downloading SmolLM2", done=done, total=total, unit="bytes"))
 
 
 class ScriptedBackend(Backend[Settings]):

@@ -58,7 +58,7 @@ async def downloading(pilot: Pilot[None], script: Script) -> None:
     await pilot.press("ctrl+g")
     await until(pilot, script.deploying.is_set)
     script.progress(34e6)
-    await until(pilot, lambda: "Downloading 34 of 98 MB" in picture(pilot))
+    await until(pilot, lambda: "Downloading SmolLM2 34 of 98 MB" in picture(pilot))
 
 
 async def broken(pilot: Pilot[None], script: Script) -> None:

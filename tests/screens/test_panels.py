@@ -41,7 +41,7 @@ async def test_a_download_shows_how_far_it_is(bare: PhichatApp, script: Script) 
         await pilot.press("ctrl+g")
         await until(pilot, lambda: script.deploys == 1)
         script.progress(49e6)
-        await until(pilot, lambda: "Downloading 49 of 98 MB" in picture(pilot))
+        await until(pilot, lambda: "Downloading SmolLM2 49 of 98 MB" in picture(pilot))
         bar = next(line for line in picture(pilot).splitlines() if "━" in line)
         assert bar.count("━") == pytest.approx(bar.count("┄"), abs=1)
         assert "downloading 49 of 98 MB" in picture(pilot).splitlines()[0]

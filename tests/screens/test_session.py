@@ -71,7 +71,9 @@ async def test_a_download_can_be_cancelled_and_tried_again(session: Session, scr
     download = asyncio.create_task(session.start(download=True))
     await script.deploying.wait()
     script.progress(34e6)
-    assert session.readiness == Readiness("preparing", "downloading 34 of 98 MB", 34e6, DOWNLOAD, size)
+    assert session.readiness == Readiness(
+        "preparing", "Downloading SmolLM2", "34 of 98 MB", 34e6, DOWNLOAD, size
+    )
     download.cancel()
     with pytest.raises(asyncio.CancelledError):
         await download
@@ -121,10 +123,10 @@ async def test_events_are_told_in_words(session: Session, script: Script, weight
         Step(name="server", state="done"),
     ):
         script.report(event)
-        said.append((session.readiness.detail, session.readiness.total))
+        said.append((session.readiness.brief, session.readiness.total))
     assert said == [
         ("preparing the server", None),
-        ("reading weights 3 of 12 tensors", 12),
+        ("reading 3 of 12 tensors", 12),
         ("warming up", None),
         ("warming up", None),
     ]
