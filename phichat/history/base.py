@@ -91,9 +91,10 @@ class HistoryStore(ABC):
 
     @abstractmethod
     async def search(self, text: str, *, project: str | None = None, limit: int = 50) -> Sequence[Hit]:
-        """Where the titles and messages of one project, or of all, match what a person typed, best first.
+        """Where the titles and messages of one project, or of all, match what a person typed.
 
-        Any text is a valid search. Cancelling it stops the work, so that it can follow every key.
+        Titles come first, at most half of the hits, each kind with the best first. Any text is a valid
+        search. Cancelling it stops the work, so that it can follow every key.
         """
 
     @abstractmethod

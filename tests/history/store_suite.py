@@ -325,6 +325,12 @@ class StoreSuite(ABC):
         assert found[0].conversation.id == titled.id
         assert [hit.message_id for hit in await store.search("quokka", limit=2)] == [None, much.id]
 
+    async def test_titles_do_not_hide_messages(self, store: HistoryStore) -> None:
+        for _ in range(4):
+            await said(store, await begun(store, title="quokka"), "quokka")
+        kinds = [hit.message_id is None for hit in await store.search("quokka", limit=4)]
+        assert kinds == [True, True, False, False]
+
     async def test_what_has_changed_is_found_as_it_is_now(self, store: HistoryStore) -> None:
         made = await begun(store, title="Wombat")
         await store.rename(made.id, "Numbat")

@@ -98,14 +98,19 @@ async def test_messages_wait_for_the_disk_and_pieces_do_not(path: Path) -> None:
 
 
 async def test_a_search_that_is_stopped_stops_and_harms_nothing_else(path: Path) -> None:
-    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    # Some seconds, should it not be stopped: a thread that never ends would hold up the whole test run.
+    count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 3e7) SELECT count(*) FROM n"
     connection = Connection(path)
     running = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stopped: list[sqlite3.Error] = []
 
     def search(sqlite: sqlite3.Connection) -> None:
         loop.call_soon_threadsafe(running.set)
-        sqlite.execute(endless).fetchone()
+        try:
+            sqlite.execute(count).fetchone()
+        except sqlite3.OperationalError as error:
+            stopped.append(error)
 
     task = asyncio.create_task(connection.run(search, interruptible=True))
     await running.wait()
@@ -114,6 +119,7 @@ async def test_a_search_that_is_stopped_stops_and_harms_nothing_else(path: Path)
     with pytest.raises(asyncio.CancelledError):
         await task
     assert await following == (7,)
+    assert [error.sqlite_errorname for error in stopped] == ["SQLITE_INTERRUPT"]
     await connection.aclose()
     await connection.aclose()
 

@@ -25,7 +25,8 @@ def find(connection: sqlite3.Connection, query: Query, project: str | None, limi
         scope = int(found[0])
     if not query.terms:
         return []
-    hits = _titles(connection, query, scope, limit)
+    # At most half are titles: a word that is in many of them must not hide what was said.
+    hits = _titles(connection, query, scope, (limit + 1) // 2)
     return hits + _messages(connection, query, scope, limit - len(hits))
 
 
