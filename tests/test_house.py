@@ -1,4 +1,4 @@
-"""The rules of the house, checked by the tools that know them: style, types, layers, what each entry loads."""
+"""The rules of the house, checked by the tools that know them: style, types, layers, what each loads."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import environment
 from failures import TrainError, first_line, out_of_memory
 from files import read_json
 from jobevents import Events
