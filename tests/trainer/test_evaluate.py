@@ -154,7 +154,8 @@ def test_what_is_wrong_is_one_sentence(
 def model(tiny_phi3: Path) -> Any:
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(tiny_phi3).eval()
+    loaded: Any = AutoModelForCausalLM.from_pretrained(tiny_phi3)
+    return loaded.eval()
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,9 @@ def test_a_folder_of_another_run_is_left_alone(
     settings |= {"max_steps": 1}
     first = runs.start("train", tmp_path / "a", arguments(tmp_path / "a", (data[0], None), settings))
     assert first.wait() == 0, first.errors
-    other = arguments(tmp_path / "a", (data[1], None), settings | {"learning_rate": 1e-4})
+    held_out = data[1]
+    assert held_out is not None
+    other = arguments(tmp_path / "a", (held_out, None), settings | {"learning_rate": 1e-4})
     run = runs.start("train", tmp_path / "b", other)
     assert run.wait() == 1
     assert run.last.detail == (
