@@ -160,6 +160,7 @@ class StoreSuite(ABC):
             assert len(seen) == 10 and set(seen) == {conversation.id for conversation in made}
             if order == "id":
                 assert seen == sorted(seen)
+            assert (await store.page(order=order, limit=10)).cursor is None
 
     async def test_by_id_nothing_is_missed_that_changes_meanwhile(self, store: HistoryStore) -> None:
         made = [await begun(store) for _ in range(6)]
@@ -317,11 +318,13 @@ class StoreSuite(ABC):
 
     async def test_the_better_match_comes_first(self, store: HistoryStore) -> None:
         made = await begun(store)
+        among = f"a quokka among {'many other words ' * 20}"
+        older = await said(store, made, among)
         much = await said(store, made, "quokka, quokka and quokka")
-        little = await said(store, made, f"a quokka among {'many other words ' * 20}")
+        newer = await said(store, made, among)
         titled = await begun(store, title="On the quokka")
         found = await store.search("quokka")
-        assert [hit.message_id for hit in found] == [None, much.id, little.id]
+        assert [hit.message_id for hit in found] == [None, much.id, newer.id, older.id]
         assert found[0].conversation.id == titled.id
         assert [hit.message_id for hit in await store.search("quokka", limit=2)] == [None, much.id]
 

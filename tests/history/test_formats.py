@@ -282,8 +282,9 @@ GOOD = '{"messages": [{"role": "user", "content": "a"}]}'
     ],
 )
 async def test_a_bad_line_is_named_and_nothing_is_imported(
-    store: HistoryStore, tmp_path: Path, text: str, told: str
+    store: HistoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, told: str
 ) -> None:
+    monkeypatch.setattr("phichat.history.imports.BATCH", 1)
     path = tmp_path / "chats.jsonl"
     path.write_text(f"{GOOD}\n{text}\n{GOOD}\n")
     with pytest.raises(DataError, match=told) as error:
@@ -328,6 +329,16 @@ async def test_many_conversations_pass_through_a_file(
     many = [talk(("user", f"question {number}"), ("assistant", "x")) for number in range(101)]
     assert await import_file(store, written(tmp_path, many, "jsonl")) == Merged(101, 0, 0)
     assert len([text async for text in render(store, ids(store), "openai")]) == 101
+
+
+async def test_an_export_takes_the_place_of_a_file_at_once(store: HistoryStore, tmp_path: Path) -> None:
+    await store.merge([forked()])
+    path, reader = tmp_path / "chats.jsonl", tmp_path / "as a reader has it open"
+    path.write_text("old")
+    os.link(path, reader)
+    await export(store, ids(store), path, "jsonl")
+    assert reader.read_text() == "old"
+    assert path.read_text().startswith('{"phichat":1')
 
 
 async def test_an_export_that_fails_leaves_the_file_as_it_was(store: HistoryStore, tmp_path: Path) -> None:

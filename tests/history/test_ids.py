@@ -6,11 +6,22 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from phichat.history.ids import new_id
 
 
 def test_ids_sort_by_when_they_were_made() -> None:
     ids = [new_id() for _ in range(20_000)]
+    assert ids == sorted(set(ids))
+
+
+def test_ids_sort_while_the_clock_stands_still_or_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [new_id()]
+    now = time.time_ns()
+    for moment in (now, now, now - 10**9, now):
+        monkeypatch.setattr(time, "time_ns", lambda moment=moment: moment)
+        ids.append(new_id())
     assert ids == sorted(set(ids))
 
 

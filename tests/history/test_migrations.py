@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 from phichat.backends.base import ChatOptions, Usage
 from phichat.errors import HistoryError
 from phichat.history.sqlite import SqliteStore
-from phichat.history.sqlite.migrations import VERSION, migrate, version
+from phichat.history.sqlite.migrations import STEPS, VERSION, migrate, version
 from phichat.history.sqlite.opening import connect
 from tests.history.processes import program
 from tests.history.store_suite import closing as closing_store
@@ -88,6 +91,26 @@ def test_a_migration_that_fails_changes_nothing(old: Path) -> None:
             migrate(connection)
         assert schema(connection) == before
         assert version(connection) == 1
+
+
+def test_who_comes_second_to_a_migration_waits_and_finds_it_done(old: Path) -> None:
+    waiting = threading.Event()
+
+    def second() -> int:
+        with closing(sqlite3.connect(old, isolation_level=None)) as connection:
+            connection.set_trace_callback(lambda statement: waiting.set())
+            migrate(connection)
+            return version(connection)
+
+    with ThreadPoolExecutor(1) as thread, closing(sqlite3.connect(old, isolation_level=None)) as first:
+        first.execute("BEGIN IMMEDIATE")
+        later = thread.submit(second)
+        waiting.wait()
+        for statement in itertools.chain(*STEPS[1:]):
+            first.execute(statement)
+        first.execute(f"PRAGMA user_version = {VERSION}")
+        first.execute("COMMIT")
+        assert later.result() == VERSION
 
 
 def test_two_programs_migrate_and_make_a_store_once(old: Path, tmp_path: Path) -> None:

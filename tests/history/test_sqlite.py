@@ -16,7 +16,7 @@ from phichat.errors import HistoryError
 from phichat.history import HistoryStore, StoredMessage
 from phichat.history.sqlite import SqliteStore
 from phichat.history.sqlite.connection import Connection
-from phichat.history.sqlite.opening import connect
+from phichat.history.sqlite.opening import connect, publish
 from tests.history.processes import lines, program
 from tests.history.store_suite import StoreSuite, begun, said
 from tests.history.store_suite import closing as closing_store
@@ -134,6 +134,23 @@ async def test_a_file_that_stays_locked_is_told(path: Path, monkeypatch: pytest.
                 await said(store, made, "Hello")
             assert (await store.read(made.id)).messages == ()
         await said(store, made, "Hello")
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_a_new_file_never_takes_the_place_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no hard links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    path, draft = tmp_path / "conversations.db", tmp_path / "draft"
+    for content in ("first", "second"):
+        draft.unlink(missing_ok=True)
+        draft.write_text(content)
+        publish(draft, path)
+        assert path.read_text() == "first"
 
 
 async def test_a_place_where_nothing_can_be_is_told(tmp_path: Path) -> None:

@@ -72,13 +72,13 @@ def _make(path: Path) -> None:
         with contextlib.closing(_open(draft)) as connection:
             connection.execute("PRAGMA journal_mode = WAL")
             migrate(connection)
-        _publish(draft, path)
+        publish(draft, path)
     finally:
         for left in (draft, log_of(draft), draft.with_name(f"{draft.name}-shm")):
             left.unlink(missing_ok=True)
 
 
-def _publish(draft: Path, path: Path) -> None:
+def publish(draft: Path, path: Path) -> None:
     """Give a file its name, unless another process has given that name to one of its own."""
     try:
         os.link(draft, path)
