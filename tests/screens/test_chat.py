@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from phichat.app import PhichatApp
 from phichat.backends.base import Message, Usage
 from phichat.errors import BackendError, UnavailableError
+from phichat.screens.chat import ChatScreen
 from phichat.screens.conversation import Turn
 from phichat.screens.messages import Answer, Said, TurnView
 from phichat.screens.transcript import SLACK, TAIL, Transcript
@@ -81,6 +82,18 @@ async def test_what_had_come_but_was_not_yet_drawn_is_kept_when_stopped(
     await pilot.press("escape")
     await settled(pilot)
     assert shown_answer(pilot) == "One, two, three"
+
+
+async def test_what_was_on_its_way_when_stopped_comes_too_late(pilot: Pilot[None], script: Script) -> None:
+    await ask(pilot, "Count.")
+    script.answers.put_nowait("One")
+    await until(pilot, lambda: bool(turns(pilot)[0][1]))
+    await pilot.press("escape")
+    screen = chat(pilot)
+    screen.post_message(ChatScreen.Spoke(screen.conversation.turns[0], ", two"))
+    await settled(pilot)
+    assert turns(pilot) == [("Count.", "One", "stopped")]
+    assert shown_answer(pilot) == "One"
 
 
 async def test_stopping_before_the_first_word_gives_the_question_back(

@@ -103,6 +103,13 @@ async def test_what_was_streamed_is_what_is_shown_at_once(seed: int) -> None:
         assert rendered(streamed) == rendered(await whole(pilot, text))
 
 
+async def test_a_link_that_is_defined_below_is_a_link_in_the_end() -> None:
+    text = "See [the site][r].\n\nMore text.\n\n[r]: http://x.y\n"
+    async with Reading().run_test() as pilot:
+        streamed = await stream(pilot, list(text))
+        assert rendered(streamed) == [("text", "See the site."), ("text", "More text.")]
+
+
 async def test_html_and_line_ends_are_shown_as_they_were_written() -> None:
     async with Reading().run_test() as pilot:
         document = await whole(pilot, "vector<int> v;\nnext <b>line</b>")
