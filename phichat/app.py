@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 WIDTHS = [(0, "-narrow"), (100, "-wide")]
 """From so many columns on a screen has this class, for the styles."""
+CLOSE_S = 2.0
+"""How long a backend may take to let go."""
 
 
 def run(open_project: Callable[[], Project]) -> int:
@@ -130,7 +133,8 @@ class PhichatApp(App[None], inherit_bindings=False):
     async def on_unmount(self) -> None:
         # A backend that cannot let go must not keep the terminal.
         with contextlib.suppress(Exception):
-            await self.session.aclose()
+            async with asyncio.timeout(CLOSE_S):
+                await self.session.aclose()
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action that is possible now, then themes and a picture of the screen."""
@@ -143,13 +147,16 @@ class PhichatApp(App[None], inherit_bindings=False):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
         obstacle = self.session.readiness.obstacle
-        possible = {
-            "download": obstacle in ("offered", "declined"),
-            "cancel": obstacle == "downloading",
-            "decline": obstacle == "offered",
-            "retry": obstacle == "failed",
-        }
-        return possible.get(action, super().check_action(action, parameters))
+        match action:
+            case "download":
+                return obstacle in ("offered", "declined")
+            case "cancel":
+                return obstacle == "downloading"
+            case "decline":
+                return obstacle == "offered"
+            case "retry":
+                return obstacle == "failed"
+        return super().check_action(action, parameters)
 
     def action_download(self) -> None:
         """Download the model's weights and start it."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from textual.binding import Binding
 from textual.dom import DOMNode
 
+from phichat import app as application
 from phichat.app import PhichatApp
 from phichat.screens.chat import ChatScreen
 from phichat.screens.choice import Choice
@@ -140,19 +144,25 @@ async def test_help_is_about_what_has_the_focus(app: PhichatApp, script: Script)
         assert "Copy this message as it was written." in picture(pilot)
 
 
-async def test_quitting_lets_go_of_the_backend(app: PhichatApp) -> None:
+@pytest.mark.parametrize("how", ["well", "with an error", "never"])
+async def test_quitting_lets_go_of_the_backend_but_does_not_wait_for_it(
+    app: PhichatApp, script: Script, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(application, "CLOSE_S", 0.01)
+    script.closing = {"never": asyncio.Event().wait, "with an error": fail}.get(how, script.closing)
     async with app.run_test() as pilot:
         await phase(pilot, "ready")
         await pilot.press("ctrl+q")
     assert app.return_code == 0
+    assert script.closed
 
 
-@pytest.mark.parametrize("place", ["phichat.app"])
-def test_nothing_that_the_first_frame_does_not_need_is_loaded_for_it(place: str) -> None:
-    import subprocess
-    import sys
+async def fail() -> None:
+    raise OSError("The cloud has gone.")
 
-    code = f"import sys, {place}; print(*sorted(sys.modules))"
+
+def test_nothing_that_the_first_frame_does_not_need_is_loaded_for_it() -> None:
+    code = "import sys, phichat.app; print(*sorted(sys.modules))"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -158,7 +158,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
 
     async def on_prompt_sent(self) -> None:
         if self.conversation.running:
-            self.notify("Wait for the answer, or stop it with Escape. What you wrote is kept.", timeout=4)
+            self.notify("What you wrote is kept: wait for the answer, or stop it.", timeout=4)
             return
         await self._ask(self._prompt.take())
 
@@ -298,15 +298,20 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
         last = self.conversation.last
-        possible = {
-            "stop": self.conversation.running is not None,
-            "to_prompt": not self._prompt.has_focus,
-            "retry": last is not None and last.state == "failed",
-            "new": last is not None and not last.running,
-            "copy": any(turn.answer for turn in self.conversation.turns),
-            "earlier": self._transcript.hidden > 0,
-        }
-        return possible.get(action, True)
+        match action:
+            case "stop":
+                return self.conversation.running is not None
+            case "to_prompt":
+                return not self._prompt.has_focus
+            case "retry":
+                return last is not None and last.state == "failed"
+            case "new":
+                return last is not None and not last.running
+            case "copy":
+                return any(turn.answer for turn in self.conversation.turns)
+            case "earlier":
+                return self._transcript.hidden > 0
+        return True
 
     def _step_back(self, turn: Turn) -> None:
         """Let the model not be shown a turn again; the history keeps it."""

@@ -43,7 +43,8 @@ class HelpScreen(ModalScreen[None]):
     def on_mount(self) -> None:
         page = self.query_one("#help")
         page.border_title = "Help"
-        page.border_subtitle = "Esc closes"
+        if close := actions(self).get("help.close"):
+            page.border_subtitle = f"{close.keys[0]} closes"
 
 
 def _help_of(screen: Screen[Any]) -> str:

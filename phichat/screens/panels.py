@@ -96,9 +96,7 @@ class ModelPanel(Panel):
             yield Horizontal(Choice("model.download"), Choice("model.decline"), classes="choices")
         elif self._about == "declined":
             yield Static(Content(f"Without {model} nobody can answer."), classes="what")
-            command = (
-                f"phichat models pull {self._session.project.base_model}" if self._session.project else ""
-            )
+            command = f"phichat models pull {self._session.base_model}"
             yield Static(Content(f"Download it here, {amount}, or in a shell: {command}"), classes="hint")
             yield Horizontal(Choice("model.download"), classes="choices")
         elif self._about == "downloading":

@@ -136,9 +136,14 @@ class Session:
         return self.project.config.backend if self.project else ""
 
     @property
+    def base_model(self) -> str:
+        """The model as the config names it; empty until the project is open."""
+        return self.project.base_model if self.project else ""
+
+    @property
     def model(self) -> str:
         """The model's short name; empty until the project is open."""
-        return short_name(self.project.base_model) if self.project else ""
+        return short_name(self.base_model)
 
     async def aclose(self) -> None:
         """Let go of the project; what runs elsewhere runs on."""
@@ -160,6 +165,8 @@ class Session:
         self._ready.set()
 
     def _report(self, event: Event) -> None:
+        if self.readiness.phase != "preparing":  # a thread of the backend's that is late
+            return
         size = self.readiness.size
         if event.kind == "progress":
             counted = amount(event.done, event.total, event.unit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -53,6 +53,8 @@ class Script:
         self.cancelled_deploys = 0
         self.closed_answers = 0
         self.deploy_error: Exception | None = None
+        self.closing: Callable[[], Awaitable[object]] = _at_once
+        self.closed = False
         self.report: Report = lambda event: None
 
     def say(self, *pieces: str, finish_reason: str = "stop") -> None:
@@ -128,6 +130,14 @@ class ScriptedBackend(Backend[Settings]):
                     return
         finally:
             script.closed_answers += 1
+
+    async def aclose(self) -> None:
+        self.script.closed = True
+        await self.script.closing()
+
+
+async def _at_once() -> None:
+    return
 
 
 class OneBackend(Registry):

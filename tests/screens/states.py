@@ -108,7 +108,7 @@ async def focused(pilot: Pilot[None], script: Script) -> None:
 async def explained(pilot: Pilot[None], script: Script) -> None:
     await stopped(pilot, script)
     await pilot.press("f1")
-    await until(pilot, lambda: "Esc closes" in picture(pilot))
+    await until(pilot, lambda: "esc closes" in picture(pilot))
 
 
 WITHOUT_WEIGHTS: dict[str, State] = {"offered": offered, "declined": declined, "downloading": downloading}

@@ -165,3 +165,12 @@ def test_a_stray_exception_is_somebodys_bug() -> None:
 )
 def test_a_models_name_fits_a_line(base_model: str, name: str) -> None:
     assert short_name(base_model) == name
+
+
+async def test_a_report_that_comes_late_does_not_undo_what_is_ready(
+    session: Session, script: Script, weights: None
+) -> None:
+    script.loaded.set()
+    await session.start()
+    script.progress(34e6)
+    assert session.readiness.phase == "ready"
