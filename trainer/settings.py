@@ -69,7 +69,7 @@ class Settings:
         (), "tokens that end an answer, besides those that the model names"
     )
     probes: tuple[Question, ...] = setting((), "questions that show what the model has learned")
-    answer_tokens: int = setting(64, "longest answer to a probe, in tokens", least=1)
+    answer_tokens: int = setting(48, "longest answer to a question, in tokens", least=1)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -203,7 +203,7 @@ class TrainSettings(Settings):
 class EvalSettings(Settings):
     """How to evaluate."""
 
-    batch_size: int = setting(8, "conversations in memory at once", least=1)
+    batch_size: int = setting(32, "conversations in memory at once", least=1)
     answers: int = setting(64, "held-out rows that both models answer; all are scored", least=0)
     short_words: int = setting(
         20, "reference answers of up to so many words count for exact match and F1", least=0
