@@ -64,7 +64,7 @@ class TrainConfig(Written):
         "evaluations without a lower eval loss after which to stop; default: never", 3, ge=1
     )
     evaluate: bool | None = _setting("compare with the base model when the training is done", True)
-    answer_tokens: int | None = _setting("longest answer to a probe, in tokens", 64, ge=1)
+    answer_tokens: int | None = _setting("longest answer to a question, in tokens", 48, ge=1)
     save_precision: Literal["auto", "bf16", "fp32"] | None = _setting(
         "numbers of the saved weights; auto: as the base model has them", "auto"
     )
