@@ -31,7 +31,6 @@ def open_history(store: str, data: Path) -> HistoryStore:
         )
     from phichat.history.sqlite import SqliteStore
 
-    data.mkdir(parents=True, exist_ok=True)
     return SqliteStore(data / "history.db")
 
 
