@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from download import download
 from failures import TrainError, first_line, out_of_memory
 from files import read_json
 from jobevents import Events
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["bf16", "fp16", "fp32"]
-
-FILES = ("*.json", "*.safetensors", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*", "README.md")
-"""What is downloaded of a hub model: nothing that is or holds code."""
 
 
 def locate(base_model: str, revision: str | None, events: Events) -> Path:
@@ -33,21 +31,15 @@ def locate(base_model: str, revision: str | None, events: Events) -> Path:
     if folder.is_dir() or folder.is_absolute() or base_model.count("/") > 1:
         raise TrainError(f"{folder} holds no model: there is no config.json in it.")
     events.step("download", "running", base_model)
-    path = _download(base_model, revision)
-    events.step("download", "done", base_model)
-    return path
-
-
-def _download(hub_id: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-
     try:
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=list(FILES)))
+        path = download(base_model, revision, events)
     except Exception as error:
         raise TrainError(
-            f"The base model {hub_id} cannot be downloaded: {first_line(error)} "
+            f"The base model {base_model} cannot be downloaded: {first_line(error).rstrip('.')}. "
             'Check the name and the network, or give a folder as "base_model".'
         ) from error
+    events.step("download", "done", base_model)
+    return path
 
 
 def place(device: str) -> torch.device:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +16,10 @@ import pytest
 import weights
 from failures import TrainError
 from jobevents import Events
+from phichat.events import Progress, Step, parse
 from settings import TrainSettings
+from tests.conftest import ROOT
+from tests.hub import hub_with
 
 SILENT = Events(None)
 PHI3 = [
@@ -37,6 +43,43 @@ def test_a_hub_model_that_cannot_be_had_is_named(home: Path, monkeypatch: pytest
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(TrainError, match=r"^The base model nobody/nothing cannot be downloaded: "):
         weights.locate("nobody/nothing", "abc", SILENT)
+
+
+FETCH = """
+import sys
+import environment, weights
+from jobevents import Events
+events = Events.on_stdout()
+environment.prepare(None)
+for _ in range(2):
+    print(weights.locate("tiny/phi-3", None, events), file=sys.stderr)
+"""
+
+
+def test_a_hub_model_is_fetched_once_and_without_its_code(tiny_phi3: Path, tmp_path: Path) -> None:
+    with hub_with(tiny_phi3) as hub:
+        environment = os.environ | {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0"}
+        done = subprocess.run(
+            [sys.executable, "-c", FETCH],
+            cwd=ROOT / "trainer",
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        folder, again = map(Path, done.stderr.split())
+        assert folder == again
+        assert hub.bytes_sent("model.safetensors") == len(hub.files["model.safetensors"])
+    assert (folder / "model.safetensors").read_bytes() == (tiny_phi3 / "model.safetensors").read_bytes()
+    names = {path.name for path in folder.iterdir()}
+    assert names == {path.name for path in tiny_phi3.iterdir()}
+    events = [parse(line) for line in done.stdout.splitlines()]
+    steps = [(event.name, event.state) for event in events if isinstance(event, Step)]
+    assert steps[:2] == [("download", "running"), ("download", "done")]
+    (*_, last) = [event for event in events if isinstance(event, Progress)]
+    assert (last.what, last.unit) == ("download", "bytes")
+    assert last.done == last.total == sum((folder / name).stat().st_size for name in names)
 
 
 def test_a_device_that_is_not_here_is_refused() -> None:
