@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from answering import answers
 from failures import Cancelled, TrainError
 from interruption import Interruption
 from jobevents import Events
+from material import Material
 from record import Record
 from settings import TrainSettings
 from tracking import Tracking
@@ -27,18 +27,11 @@ class Reporter(TrainerCallback):
     """Tells metrics as they come, and ends the run when the loss is no number any more."""
 
     def __init__(
-        self,
-        settings: TrainSettings,
-        tokenizer: Any,
-        ends: Collection[int],
-        *,
-        events: Events,
-        record: Record,
-        tracking: Tracking,
+        self, settings: TrainSettings, material: Material, events: Events, record: Record, tracking: Tracking
     ) -> None:
         self._settings = settings
-        self._tokenizer = tokenizer
-        self._ends = ends
+        self._tokenizer = material.tokenizer
+        self._ends = material.masker.stop_tokens
         self._events = events
         self._record = record
         self._tracking = tracking

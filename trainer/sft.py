@@ -18,6 +18,8 @@ from trl.trainer.sft_trainer import SFTTrainer
 
 import weights
 from masking import IGNORED
+from material import Material
+from rows import dataset
 from settings import TrainSettings
 
 
@@ -128,6 +130,24 @@ class ChatTrainer(SFTTrainer):
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None beside a checkpoint: the model gets one of ours."""
+
+
+def trainer(material: Material, settings: TrainSettings, directory: Path, *, fresh: bool) -> ChatTrainer:
+    """A trainer of the material, its model loaded; `fresh`: the run starts at its beginning."""
+    model = weights.load(material.base, settings, material.device)
+    held_out = dataset(material.held_out) if material.held_out else None
+    evaluated = held_out is not None
+    return ChatTrainer(
+        model=model,
+        args=arguments(settings, directory, material.device, evaluated=evaluated, fresh=fresh),
+        train_dataset=dataset(
+            material.rows, settings.max_length if settings.packing else None, settings.seed
+        ),
+        eval_dataset=held_out,
+        processing_class=material.tokenizer,
+        peft_config=adapter(model, settings),
+        callbacks=early_stopping(settings, evaluated=evaluated),
+    )
 
 
 def filled(rows: Dataset, filling: int) -> Dataset:

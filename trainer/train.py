@@ -100,18 +100,8 @@ def train(arguments: argparse.Namespace, events: Events, stop: Interruption, fir
         identity.claim(output, settings, data)
     record = Record(output / "metrics.jsonl" if first else None)
     tracking = Tracking.of(settings, events, first)
-    run = Run(
-        arguments.train_file,
-        arguments.eval_file,
-        output,
-        settings,
-        data,
-        events,
-        stop,
-        record,
-        tracking,
-        first,
-    )
+    files = arguments.train_file, arguments.eval_file
+    run = Run(*files, output, settings, data, events, stop, record, tracking, first)
     with tracking.run(settings, output / "mlflow.json"):
         base = weights.locate(settings.base_model, settings.revision, events)
         if (output / "model").is_dir():
@@ -170,38 +160,14 @@ def fit(run: Run, material: Material, settings: TrainSettings) -> ChatTrainer:
     """Train to the end, from the last complete checkpoint if there is one."""
     import sft
     from callbacks import Checkpoints, Reporter
-    from rows import dataset
 
     directory = run.output / "checkpoints"
     checkpoints.remove_incomplete(directory)
     last = checkpoints.last(directory)
     run.events.step("base model", "running", settings.base_model)
-    model = weights.load(material.base, settings, material.device)
-    held_out = dataset(material.held_out) if material.held_out else None
-    trainer = sft.ChatTrainer(
-        model=model,
-        args=sft.arguments(
-            settings, directory, material.device, evaluated=held_out is not None, fresh=last is None
-        ),
-        train_dataset=dataset(
-            material.rows, settings.max_length if settings.packing else None, settings.seed
-        ),
-        eval_dataset=held_out,
-        processing_class=material.tokenizer,
-        peft_config=sft.adapter(model, settings),
-        callbacks=[
-            Reporter(
-                settings,
-                material.tokenizer,
-                material.masker.stop_tokens,
-                events=run.events,
-                record=run.record,
-                tracking=run.tracking,
-            ),
-            Checkpoints(directory, run.stop),
-            *sft.early_stopping(settings, evaluated=held_out is not None),
-        ],
-    )
+    trainer = sft.trainer(material, settings, directory, fresh=last is None)
+    trainer.add_callback(Reporter(settings, material, run.events, run.record, run.tracking))
+    trainer.add_callback(Checkpoints(directory, run.stop))
     run.events.step("base model", "done", settings.base_model)
     with run.stop.after_this_step():
         trainer.train(resume_from_checkpoint=str(last) if last else None)
