@@ -166,6 +166,9 @@ class StreamedMarkdown(Vertical):
         while self._pending or not self._complete.is_set():
             await self._arrived.wait()
             self._arrived.clear()
+            if self._complete.is_set():
+                # That it was stopped is shown before the rest, which may be long.
+                await document.wait_for_refresh()
             text = "".join(self._pending)
             self._pending.clear()
             started = perf_counter()

@@ -87,7 +87,9 @@ class Answer(Said):
         """Show how far the turn is now."""
         if not self.turn.running:
             self.query_one(StreamedMarkdown).finish()
-        self.query_one(".note", Static).update(note(self.turn))
+        line, told = self.query_one(".note", Static), note(self.turn)
+        # What fits its line is drawn at once; arranging a long answer anew takes a tenth of a second.
+        line.update(told, layout=told.cell_length > line.size.width)
         self.display = self._worth_showing
 
     @property

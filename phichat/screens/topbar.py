@@ -37,6 +37,7 @@ class TopBar(Horizontal):
         self._stage = stage
         self.activity = ""
         """What the screen does just now, shown instead of the model's readiness; empty: nothing."""
+        self._named = False
         self._frame = 0
         self._ticker: Timer | None = None
 
@@ -54,12 +55,12 @@ class TopBar(Horizontal):
 
     def show(self) -> None:
         """Show the session as it is now."""
-        project = self._session.project
-        if project:
-            self.query_one("#project", Static).update(Content(project.root.name if project.root else ""))
-            self.query_one("#place", Static).update(
-                Content(f"{self._session.backend} · {self._session.model}")
-            )
+        if self._session.project and not self._named:
+            self._named = True
+            root = self._session.project.root
+            self.query_one("#project", Static).update(Content(root.name if root else ""))
+            place = f"{self._session.backend} · {self._session.model}"
+            self.query_one("#place", Static).update(Content(place))
         self._draw_state()
         busy = bool(self.activity) or self._session.readiness.phase in ("opening", "preparing")
         if self._ticker and busy and self.app.animation_level != "none":
