@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -31,8 +30,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(open_project: Callable[[], Project]) -> int:
     """Open the application, which opens the project after its first frame: the person can type meanwhile."""
-    # Where the terminal cannot tell Escape from Alt, Textual waits this long, in ms; 100 would be felt.
-    os.environ.setdefault("ESCDELAY", "40")
     from phichat import app
 
     return app.run(open_project)
