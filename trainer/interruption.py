@@ -9,6 +9,8 @@ from types import FrameType
 
 from failures import Cancelled
 
+TOLD = "Stopped; start it again to go on."
+
 
 class Interruption:
     """Whether somebody has asked this process to end, by SIGTERM or Ctrl-C."""
@@ -24,7 +26,13 @@ class Interruption:
 
     @contextlib.contextmanager
     def after_this_step(self) -> Iterator[None]:
-        """Training: who asks waits until the step is done and kept."""
+        """Training: who asks waits until the step is done and kept.
+
+        Raises:
+            Cancelled: somebody has asked already, but where Python lets no exception out, as in a finaliser.
+        """
+        if self._asked:
+            raise Cancelled(TOLD)
         self._patient = True
         try:
             yield
@@ -43,6 +51,6 @@ class Interruption:
         return bool(asked.item())
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked or not self._patient:
-            raise Cancelled("Stopped; start it again to go on.")
-        self._asked = True
+        again, self._asked = self._asked, True
+        if again or not self._patient:
+            raise Cancelled(TOLD)

@@ -29,6 +29,9 @@ class Model:
     def __init__(self, network: Any, device: torch.device) -> None:
         self._network = network
         self.device = device
+        if device.type == "cpu":
+            # transformers would copy keys and values for every head that shares them: an eighth of the time.
+            os.environ.setdefault("TRANSFORMERS_SDPA_FORCE_GQA", "1")
         config = network.config.get_text_config(decoder=True)
         self.context = int(getattr(config, "max_position_embeddings", None) or NO_CONTEXT)
         self.end_tokens = (network.generation_config.eos_token_id, network.config.eos_token_id)

@@ -60,6 +60,14 @@ async def deployed(backend: LocalBackend, model: str = "smollm2", name: str = "c
     return await backend.deploy(DeploySpec(name=name, model=model), nothing)
 
 
+async def gone(backend: LocalBackend) -> None:
+    """Wait until no server is there, nor what supervised it."""
+    deadline = time.monotonic() + 30
+    while await backend.resources():
+        assert time.monotonic() < deadline, "it is still there"
+        await asyncio.sleep(0.05)
+
+
 async def test_a_question_is_answered_by_the_real_model(backend: LocalBackend) -> None:
     steps: list[tuple[str, str]] = []
 
@@ -144,7 +152,7 @@ async def test_a_server_that_stopped_is_started_by_the_next_question(backend: Lo
     deployment = await deployed(backend)
     server = server_of(backend)
     server.kill()
-    psutil.wait_procs([server], timeout=10)
+    await gone(backend)
     (state,) = await backend.deployments()
     assert not state.healthy and "next question" in state.detail
     assert "Paris" in (await answer(backend, deployment))[0]
@@ -154,10 +162,7 @@ async def test_a_server_that_stopped_is_started_by_the_next_question(backend: Lo
 async def test_an_idle_server_stops_by_itself(tmp_path: Path, smollm2: Path) -> None:
     backend = LocalBackend(LocalSettings(threads=1, idle_stop=0.01), tmp_path / "local")
     await deployed(backend)
-    deadline = time.monotonic() + 30
-    while await backend.resources():
-        assert time.monotonic() < deadline, "it is still there"
-        await asyncio.sleep(0.05)
+    await gone(backend)
     (state,) = await backend.deployments()
     assert state.detail == "starts again with the next question"
 

@@ -19,11 +19,11 @@ from tests.trainer.runs import Run, Runs, arguments
 
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory: pytest.TempPathFactory, data: Data) -> Data:
-    """29 rows and three held out: nothing divides by two."""
+    """29 rows and one held out: nothing divides by two."""
     folder = tmp_path_factory.mktemp("odd")
     train, held_out = data
     assert held_out is not None
-    for name, path, rows in (("train", train, 29), ("eval", held_out, 3)):
+    for name, path, rows in (("train", train, 29), ("eval", held_out, 1)):
         lines = path.read_text(encoding="utf-8").splitlines()[:rows]
         (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return folder / "train.jsonl", folder / "eval.jsonl"

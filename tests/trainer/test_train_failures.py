@@ -47,7 +47,8 @@ def test_a_full_disk_is_said_and_costs_no_checkpoint(
 def test_a_loss_that_is_no_number_ends_the_run(
     runs: Runs, settings: Settings, data: Data, tmp_path: Path
 ) -> None:
-    settings |= {"learning_rate": 1e30, "max_grad_norm": 0, "save_steps": 1, "eval_steps": 1, "warmup": 0}
+    settings |= {"learning_rate": 1e30, "max_grad_norm": 0, "warmup": 0}
+    settings |= {"save_steps": 1, "eval_steps": 1, "log_steps": 100}  # it is looked at before it is kept
     run = runs.start("train", tmp_path, arguments(tmp_path, data, settings))
     assert run.wait() == 1
     assert run.last.state == "failed"
