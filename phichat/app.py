@@ -22,6 +22,7 @@ from phichat.screens import themes
 from phichat.screens.chat import ChatScreen
 from phichat.screens.keys import EDITING, actions
 from phichat.screens.session import Obstacle, Session
+from phichat.screens.stages import STAGES
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
@@ -47,7 +48,19 @@ class PhichatApp(App[None], inherit_bindings=False):
     HORIZONTAL_BREAKPOINTS = WIDTHS
     PAUSE_GC_ON_SCROLL = True
     BINDING_GROUP_TITLE = "Everywhere"
+    DEFAULT_MODE = "chat"
     BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(
+                f"alt+{number},{number}",
+                f"go({stage.name!r})",
+                stage.title,
+                tooltip=f"Go to the screen {stage.title}.",
+                id=f"go.{stage.name}",
+                show=False,
+            )
+            for number, stage in enumerate(STAGES, start=1)
+        ),
         # The panels show these with their keys; the footer has no room for them twice.
         Binding(
             "ctrl+g",
@@ -99,10 +112,8 @@ class PhichatApp(App[None], inherit_bindings=False):
         self._model: Worker[None] | None = None
         self._configured = False
         self._obstacle: Obstacle = ""
-
-    def get_default_screen(self) -> Screen[None]:
-        """The screen that the application opens on."""
-        return ChatScreen(self.session)
+        for stage in STAGES:
+            self.add_mode(stage.name, partial(stage.open, self.session))
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, _remember_theme)
@@ -157,6 +168,11 @@ class PhichatApp(App[None], inherit_bindings=False):
             case "retry":
                 return obstacle == "failed"
         return super().check_action(action, parameters)
+
+    def action_go(self, stage: str) -> None:
+        """Go to the screen of a stage."""
+        if self.current_mode != stage:
+            self.switch_mode(stage)
 
     def action_download(self) -> None:
         """Download the model's weights and start it."""

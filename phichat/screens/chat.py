@@ -11,14 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import Screen
-from textual.widgets import Footer
 from textual.worker import Worker
 
 from phichat.screens.conversation import Conversation, Turn
 from phichat.screens.prompt import Prompt
 from phichat.screens.session import Session, problem_of
-from phichat.screens.topbar import TopBar
+from phichat.screens.stage import StageScreen
 from phichat.screens.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -33,8 +31,10 @@ RATE_AFTER_S = 0.5
 """A rate of fewer tokens than come in this time says nothing."""
 
 
-class ChatScreen(Screen[None]):
+class ChatScreen(StageScreen):
     """One conversation with the project's model."""
+
+    stage = "chat"
 
     HELP = """
 ## Chat
@@ -70,9 +70,6 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         ),
     ]
 
-    class ReadinessChanged(Message):
-        """The model is nearer, or farther, than before."""
-
     class Asked(Message):
         """The question is with the model."""
 
@@ -102,12 +99,10 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
             self.problem = problem
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
+        super().__init__(session)
         self.conversation = Conversation()
         self._log: ConversationLog | None = None
         """The same in the history; None before its first question."""
-        self._bar = TopBar(session, "chat")
         self._transcript = Transcript(session)
         self._panel: ModelPanel | None = None
         self._prompt = Prompt(placeholder=PLACEHOLDER)
@@ -115,22 +110,15 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         self._first_piece = 0.0
         self._pieces = 0
 
-    def compose(self) -> ComposeResult:
-        yield self._bar
+    def body(self) -> ComposeResult:
         yield self._transcript
         with Vertical(id="desk"):
             yield self._prompt
-        yield Footer()
 
     def on_mount(self) -> None:
         self._prompt.focus()
-        self.session.listen(self._tell)
 
-    def _tell(self) -> None:
-        self.post_message(self.ReadinessChanged())
-
-    async def on_chat_screen_readiness_changed(self) -> None:
-        self._bar.show()
+    async def session_changed(self) -> None:
         self._transcript.show_session()
         if self._panel is None and self.session.readiness.obstacle:
             from phichat.screens.panels import ModelPanel
@@ -204,7 +192,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
             self._first_piece = monotonic()
             await self._show(turn, "answering")
         elif (elapsed := monotonic() - self._first_piece) > RATE_AFTER_S:
-            self._bar.activity = f"answering, about {(self._pieces - 1) / elapsed:.0f} tokens/s"
+            self.bar.activity = f"answering, about {(self._pieces - 1) / elapsed:.0f} tokens/s"
 
     async def on_chat_screen_answered(self, event: Answered) -> None:
         if event.turn.running:
@@ -226,8 +214,8 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
         """Show the state of a turn wherever it is to be seen."""
         if view := self._transcript.view(turn):
             await view.settle()
-        self._bar.activity = activity
-        self._bar.show()
+        self.bar.activity = activity
+        self.bar.show()
         self.refresh_bindings()
 
     # What the keys do

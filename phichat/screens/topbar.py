@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
@@ -11,25 +9,14 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from phichat.screens.session import Readiness, Session
+from phichat.screens.stages import STAGES, Stage
 
 SPINNER = "◐◓◑◒"
 TICK_S = 0.125
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One of the application's screens."""
-
-    name: str
-    title: str
-
-
-STAGES = (Stage("chat", "Chat"),)
-"""The screens that exist, in the order of the work: Configure, Data, Train, Deploy, Chat."""
-
-
 class TopBar(Horizontal):
-    """Name, stages, project, backend and model, and the state of the model."""
+    """Name, stages with the number that leads there, and the state of the model."""
 
     def __init__(self, session: Session, stage: str) -> None:
         super().__init__()
@@ -37,16 +24,13 @@ class TopBar(Horizontal):
         self._stage = stage
         self.activity = ""
         """What the screen does just now, shown instead of the model's readiness; empty: nothing."""
-        self._named = False
         self._frame = 0
         self._ticker: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield Static("phichat", id="brand")
-        for stage in STAGES:
-            yield Static(stage.title, classes="stage -here" if stage.name == self._stage else "stage")
-        yield Static(id="project")
-        yield Static(id="place")
+        for number, stage in enumerate(STAGES, start=1):
+            yield StageTab(number, stage, here=stage.name == self._stage)
         yield Static(id="state")
 
     def on_mount(self) -> None:
@@ -55,12 +39,6 @@ class TopBar(Horizontal):
 
     def show(self) -> None:
         """Show the session as it is now."""
-        if self._session.project and not self._named:
-            self._named = True
-            root = self._session.project.root
-            self.query_one("#project", Static).update(Content(root.name if root else ""))
-            place = f"{self._session.backend} · {self._session.model}"
-            self.query_one("#place", Static).update(Content(place))
         self._draw_state()
         busy = bool(self.activity) or self._session.readiness.phase in ("opening", "preparing")
         if self._ticker and busy and self.app.animation_level != "none":
@@ -80,6 +58,18 @@ class TopBar(Horizontal):
             state = _state(self._session.readiness, spinner)
         # A tick must not arrange the whole screen anew; the text keeps to the right in a place of its own.
         self.query_one("#state", Static).update(state, layout=False)
+
+
+class StageTab(Static):
+    """The name of a stage and its number; a click goes there."""
+
+    def __init__(self, number: int, stage: Stage, *, here: bool) -> None:
+        title = Content.assemble((str(number), "$text-muted"), f" {stage.title}")
+        super().__init__(title, classes="stage -here" if here else "stage")
+        self._name = stage.name
+
+    async def on_click(self) -> None:
+        await self.run_action(f"app.go({self._name!r})")
 
 
 def _state(readiness: Readiness, spinner: str) -> Content:

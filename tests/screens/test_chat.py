@@ -357,7 +357,7 @@ async def test_every_part_is_to_be_seen_in_every_size(
         )
         field = prompt(pilot).region
         assert 0 <= field.x < field.right <= width
-        assert field.bottom == height - 1
+        assert field.bottom == height - 2  # below it the line of what is alive, and the keys
         assert chat(pilot).query_one(VerticalScroll).size.height >= height // 2
         assert "ready" in picture(pilot)
 
