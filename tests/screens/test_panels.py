@@ -178,5 +178,5 @@ async def test_a_panel_of_many_lines_leaves_the_prompt_in_sight(app: PhichatApp,
     async with app.run_test() as pilot:
         await phase(pilot, "failed")
         await until(pilot, lambda: "line 1" in picture(pilot))
-        assert prompt(pilot).region.bottom == 23
+        assert prompt(pilot).region.bottom == 22
         assert "^r Try again" in picture(pilot)
