@@ -6,7 +6,7 @@ from phichat.history.answer import Answer
 from phichat.history.base import HistoryStore
 from phichat.history.log import ConversationLog
 from phichat.history.tree import Transcript
-from phichat.history.values import Conversation, Hit, Merged, Page, Snippet, StoredMessage
+from phichat.history.values import Conversation, Hit, Merged, Page, Snippet, StoredMessage, Sync
 
 __all__ = [
     "Answer",
@@ -18,5 +18,6 @@ __all__ = [
     "Page",
     "Snippet",
     "StoredMessage",
+    "Sync",
     "Transcript",
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal
 
 from phichat.errors import NotFoundError
 from phichat.history.tree import Transcript
-from phichat.history.values import Conversation, Hit, Merged, Page, StoredMessage
+from phichat.history.values import Conversation, Hit, Merged, Page, StoredMessage, Sync
 
 Order = Literal["updated", "id"]
 """Latest message first; or by id, in which nothing is missed when a list changes while it is read."""
@@ -29,6 +29,14 @@ class HistoryStore(ABC):
 
     where: str
     """Where the conversations lie, for people."""
+
+    @property
+    def sync(self) -> Sync:
+        """Whether what lies elsewhere is the same; a store of which no copy is kept has nothing to sync."""
+        return Sync()
+
+    def on_sync(self, listener: Callable[[], None]) -> None:  # noqa: B027 - here it never does
+        """Have the listener called, in the event loop, whenever `sync` says something new."""
 
     @abstractmethod
     async def create(self, conversation: Conversation) -> None:

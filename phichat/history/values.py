@@ -111,3 +111,16 @@ class Merged(NamedTuple):
     added: int
     changed: int
     known: int
+
+
+class Sync(NamedTuple):
+    """Whether a history that lies elsewhere has all that was said here, and the other way round."""
+
+    state: Literal["local", "synced", "syncing", "behind"] = "local"
+    """`local`: it lies nowhere else; `behind`: what was said last is only on this machine, or only there."""
+    pending: int = 0
+    """Conversations of which something is not there yet."""
+    at: float | None = None
+    """When both were last the same; None: never since this machine knows of it."""
+    detail: str = ""
+    """Why it is behind, in a sentence."""
