@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
     from phichat.history import ConversationLog
     from phichat.workflow import Project
 
+YOU, MODEL = "You: ", "Model: "
+"""Who speaks, in a plain conversation: nothing else tells it where no colour and no place does."""
 LATEST = ""
 """Stands for the conversation that was held last."""
 
 
-async def ready(project: Project) -> Deployment | None:
+async def ready(project: Project, *, plain: bool = False) -> Deployment | None:
     """The deployment to talk to; None if its model is not here and the person would rather not fetch it.
+
+    With `plain` no line of what is told meanwhile is drawn over another.
 
     Raises:
         PhichatError: there is none, or it cannot be made.
@@ -36,7 +41,7 @@ async def ready(project: Project) -> Deployment | None:
             narrate(f"{what}: fetching it{amount}.")
         elif not ask(f"{what}. Fetch it{amount}?", default=True):
             return None
-    with narrated() as narrator:
+    with narrated(plain=plain) as narrator:
         return await project.ready(narrator)
 
 
@@ -56,22 +61,44 @@ async def opened(project: Project, resume: str | None) -> ConversationLog:
     return await project.conversation(page.conversations[0].id)
 
 
-async def show(parts: AsyncGenerator[Piece | Reply, None], as_json: bool) -> Reply | None:
-    """Write an answer while it is generated, and return the whole of it."""
+async def show(
+    parts: AsyncGenerator[Piece | Reply, None], as_json: bool, *, plain: bool = False
+) -> Reply | None:
+    """Write an answer while it is generated, and return the whole of it; `plain`: by whole sentences."""
     reply = None
+    sentences = Sentences()
     async with contextlib.aclosing(parts):
-        async for part in parts:
-            if isinstance(part, Reply):
-                reply = part
-            if as_json:
-                out(dump(part))
-            elif isinstance(part, Piece):
-                out(part.text, end="")
+        try:
+            async for part in parts:
+                if isinstance(part, Reply):
+                    reply = part
+                if as_json:
+                    out(dump(part))
+                elif isinstance(part, Piece):
+                    out(sentences.take(part.text) if plain else part.text, end="")
+        finally:
+            out(sentences.rest, end="")
     if not as_json:
         out("" if reply and reply.text.endswith("\n") else "\n", end="")
     if reply and sys.stderr.isatty():
         narrate(usage(reply))
     return reply
+
+
+class Sentences:
+    """Text in pieces, given on as soon as a sentence or a line is whole: what reads it aloud reads it so."""
+
+    def __init__(self) -> None:
+        self.rest = ""
+        """What has come and is not whole yet."""
+
+    def take(self, piece: str) -> str:
+        """Take a piece more; returns what is whole now."""
+        text = self.rest + piece
+        ends = [end.end() for end in re.finditer(r"\n|[.!?:;][\"')\]*]*\s", text)]
+        whole = ends[-1] if ends else 0
+        self.rest = text[whole:]
+        return text[:whole]
 
 
 def usage(reply: Reply) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -19,7 +20,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: there is no terminal, or a flag is wrong.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # A driver of Textual's own, as the web server's, needs no terminal.
+    if not (sys.stdin.isatty() and sys.stdout.isatty()) and "TEXTUAL_DRIVER" not in os.environ:
         raise ConfigError("The application needs a terminal.", 'Without one: phichat chat -p "…"')
     if vars(args).keys() > {"verb", "parser"}:
         # A mistyped flag is answered in the shell, before the screen is taken.

@@ -8,9 +8,9 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from phichat.cli.answers import opened, ready, show
+from phichat.cli.answers import MODEL, YOU, opened, ready, show
 from phichat.cli.guard import tell
-from phichat.cli.terminal import narrate
+from phichat.cli.terminal import narrate, out
 from phichat.errors import PhichatError
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ def hold(args: argparse.Namespace) -> int:
     # One event loop for all answers, none while the person types: the terminal's own line editing works.
     with asyncio.Runner() as runner:
         try:
-            deployment = runner.run(ready(project))
+            deployment = runner.run(ready(project, plain=args.plain))
             if deployment is None:
                 return 1
             log = runner.run(opened(project, args.resume))
             narrate("Ctrl-C stops an answer; /bye or Ctrl-D ends the conversation.")
-            return _talk(runner, _Talk(project, deployment, log, args.json))
+            return _talk(runner, _Talk(project, deployment, log, args))
         finally:
             runner.run(project.aclose())
 
@@ -46,11 +46,15 @@ def hold(args: argparse.Namespace) -> int:
 class _Talk:
     """The turns so far, kept as they come."""
 
-    def __init__(self, project: Project, deployment: Deployment, log: ConversationLog, as_json: bool) -> None:
+    def __init__(
+        self, project: Project, deployment: Deployment, log: ConversationLog, args: argparse.Namespace
+    ) -> None:
         self._project = project
         self._deployment = deployment
         self._log = log
-        self._as_json = as_json
+        self._as_json = args.json
+        self._plain = args.plain
+        self.prompt = YOU if args.plain else "> "
 
     async def ask(self, question: str) -> None:
         """Ask, and show the answer. One that is stopped counts as far as it came."""
@@ -60,8 +64,11 @@ class _Talk:
         except PhichatError as error:
             tell(error)
             return
+        answer = self._project.answer(self._log, options, self._deployment)
+        if self._plain and not self._as_json:
+            out(MODEL, end="")
         try:
-            await show(self._project.answer(self._log, options, self._deployment), self._as_json)
+            await show(answer, self._as_json, plain=self._plain)
         except asyncio.CancelledError:
             # Ctrl-C. A second one, before we are here, ends the program instead.
             narrate("\n(stopped)")
@@ -77,7 +84,7 @@ def _talk(runner: asyncio.Runner, talk: _Talk) -> int:
         import readline  # noqa: F401
     while True:
         try:
-            line = _read_line().strip()
+            line = _read_line(talk.prompt).strip()
         except EOFError:
             narrate("")
             return 0
@@ -87,10 +94,10 @@ def _talk(runner: asyncio.Runner, talk: _Talk) -> int:
             runner.run(talk.ask(line))
 
 
-def _read_line() -> str:
+def _read_line(prompt: str) -> str:
     """A line of the person's; the prompt never gets among the data."""
     if sys.stdout.isatty():
-        return input("> ")
-    sys.stderr.write("> ")
+        return input(prompt)
+    sys.stderr.write(prompt)
     sys.stderr.flush()
     return input()

@@ -21,11 +21,17 @@ REPEAT_S = 10.0
 
 
 class Narrator:
-    """A `Report` for people. It is silent for the first second."""
+    """A `Report` for people. It is silent for the first second; a `plain` one never draws a line again."""
 
-    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        plain: bool = False,
+    ) -> None:
         self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
+        self._terminal = self._stream.isatty() and not plain
         self._clock = clock
         self._began = clock()
         self._text = ""
@@ -94,9 +100,9 @@ class Narrator:
 
 
 @contextlib.contextmanager
-def narrated() -> Iterator[Narrator]:
+def narrated(*, plain: bool = False) -> Iterator[Narrator]:
     """A narrator whose line is gone in the end, however the operation ends."""
-    narrator = Narrator()
+    narrator = Narrator(plain=plain)
     try:
         yield narrator
     finally:

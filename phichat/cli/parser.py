@@ -32,6 +32,7 @@ VERBS = {
     "history": "conversations: list, search, export, import, delete",
     "status": "what is alive, where, and what it costs",
     "down": "stop and delete what is alive",
+    "web": "the application in a browser, on this machine",
 }
 """Every verb with its help. Each is a module in `verbs` with `arguments(parser)` and `run(args) -> int`."""
 

@@ -13,7 +13,7 @@ FULL_SCREEN = "\x1b[?1049h"
 def test_the_application_opens_and_is_left(project: Path) -> None:
     with session(cwd=project) as terminal:
         terminal.until(FULL_SCREEN)
-        terminal.until("phichat")
+        terminal.until("Chat")
         terminal.type("\x11")
         assert terminal.ended() == 0
 

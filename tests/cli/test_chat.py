@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from phichat.cli.answers import Sentences
 from phichat.events import Piece, Reply, parse
 from phichat.workflow import Project
 from tests.cli.conftest import Run
@@ -117,3 +118,22 @@ def test_there_may_be_nothing_to_go_on_with(phichat: Run) -> None:
     done = phichat("chat", "-p", "Two", "--continue")
     assert (done.code, done.out) == (1, "")
     assert "no conversation to go on with" in done.err
+
+
+def test_a_plain_answer_says_who_speaks(phichat: Run) -> None:
+    done = phichat("chat", "-p", "Hello there", "--plain")
+    assert done.out == "You: Hello there\nModel: Hello there\n"
+
+
+def test_sentences_are_given_on_whole_and_nothing_is_lost() -> None:
+    sentences = Sentences()
+    text = 'He said "No." Then: 3.5 of 4! A list\n- one\n- two'
+    given = [sentences.take(letter) for letter in text]
+    assert [part for part in given if part] == [
+        'He said "No." ',
+        "Then: ",
+        "3.5 of 4! ",
+        "A list\n",
+        "- one\n",
+    ]
+    assert "".join(given) + sentences.rest == text

@@ -67,3 +67,20 @@ def test_the_download_is_offered(project: Path, tmp_path: Path, monkeypatch: pyt
         terminal.until("smollm2 is not on this machine yet. Fetch it (93 MB)? [Y/n] ")
         terminal.type("n\n")
         assert terminal.ended() == 1
+
+
+def test_a_plain_conversation_says_who_speaks_and_draws_nothing_twice(project: Path) -> None:
+    with session("chat", "--plain", cwd=project) as terminal:
+        before = terminal.until("You: ")
+        terminal.type("Hello\n")
+        told = terminal.until("Model: Hello\r\n")
+        terminal.until("You: ")
+        terminal.type("forever\n")
+        terminal.until("Model: ")
+        terminal.type("\x03")
+        told += terminal.until("(stopped)")
+        told += terminal.until("You: ")
+        terminal.type("/bye\n")
+        assert terminal.ended() == 0
+    assert "\x1b" not in before + told, "an escape sequence"
+    assert "\r" not in (before + told).replace("\r\n", ""), "a line that is drawn again"

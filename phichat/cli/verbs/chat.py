@@ -25,6 +25,11 @@ def arguments(parser: Parser) -> None:
         metavar="ID",
         help="go on with the latest conversation, or the one whose id begins so",
     )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="for screen readers and logs: 'You:' and 'Model:', whole sentences, nothing drawn twice",
+    )
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
     add_config_flags(parser, *KEYS)
     parser.hint_for_strays = 'phichat chat -p "…"'
@@ -67,14 +72,17 @@ def _question(prompt: str | None) -> str | None:
 
 
 async def _answer(args: argparse.Namespace, question: str) -> int:
-    from phichat.cli.answers import opened, ready, show
+    from phichat.cli.answers import MODEL, YOU, opened, ready, show
     from phichat.cli.options import open_project
+    from phichat.cli.terminal import out
 
     async with open_project(args) as project:
-        deployment = await ready(project)
+        deployment = await ready(project, plain=args.plain)
         if deployment is None:
             return 1
         log = await opened(project, args.resume)
         await log.ask(question)
-        await show(project.answer(log, deployment=deployment), args.json)
+        if args.plain and not args.json:
+            out(f"{YOU}{question}\n{MODEL}", end="")
+        await show(project.answer(log, deployment=deployment), args.json, plain=args.plain)
     return 0
