@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from phichat.cli.narration import Narrator, narrated
 from phichat.cli.terminal import narrate, out
 from phichat.events import Event, Metric, Sample, Status, dump
+from phichat.workflow.course import Course
+from phichat.workflow.estimates import duration
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
@@ -54,11 +56,11 @@ class Told:
         self._eval_loss = math.nan
         self._answered = True
         """Whether an answer was shown since the last evaluation: one is enough."""
-        self._first: tuple[int, float] | None = None
-        """Step and seconds of the first step that was told: what came before it was no training."""
+        self._course = Course()
 
     def __call__(self, event: Event) -> None:
         """Tell one event."""
+        self._course.feed(event)
         if isinstance(event, Metric):
             self._metric(event)
         elif isinstance(event, Sample):
@@ -84,27 +86,8 @@ class Told:
             line.append(f"eval loss {self._eval_loss:.3f}")
         if "tokens_per_s" in values:
             line.append(f"{values['tokens_per_s']:,.0f} tokens/s")
-        left = self._left(event)
+        left = self._course.left
         return line if left is None else [*line, f"{duration(left)} left"]
-
-    def _left(self, event: Metric) -> float | None:
-        """Seconds to the last step, if it goes on like this; None while nobody knows."""
-        seconds = event.values.get("seconds")
-        if seconds is None or event.total is None:
-            return None
-        self._first = self._first or (event.step, seconds)
-        step, begun = self._first
-        if event.step <= step:
-            return None
-        return (seconds - begun) / (event.step - step) * (event.total - event.step)
-
-
-def duration(seconds: float) -> str:
-    """Time for people: `40 s`, `3 min`, `2 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def _step(event: Metric) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
-from phichat.cli.following import duration
 from phichat.cli.terminal import ask, can_ask, confirmed, narrate, out, size
+from phichat.workflow.estimates import doubt, price, tight, time_needed
 
 if TYPE_CHECKING:
     from phichat.backends.base import Estimate, TrainSpec
@@ -32,9 +31,9 @@ def tell_run(spec: TrainSpec) -> None:
     held = f", {spec.dataset.eval_rows:,} held out" if spec.dataset.eval_rows else ""
     narrate(f"{spec.name}: {how} of {spec.base_model}, {work.rows:,} conversations{held}.")
     narrate(f"About {work.steps:,} steps of {work.rows_per_step} rows.")
-    doubt = _doubt(spec)
-    if doubt:
-        narrate(doubt)
+    question = doubt(spec)
+    if question:
+        narrate(question)
 
 
 async def agreed(project: Project, spec: TrainSpec, yes: bool) -> bool:
@@ -48,7 +47,7 @@ async def agreed(project: Project, spec: TrainSpec, yes: bool) -> bool:
     cost = price(estimate)
     if cost and not confirmed(f"Training {spec.name} costs {cost}. Go on?", yes):
         return False
-    if not _tight(estimate):
+    if not tight(estimate):
         return True
     narrate("It will hardly fit. Lower --batch-size or --max-length, or take --method lora or another model.")
     return yes or not can_ask() or ask("Try it all the same?", default=False)
@@ -56,43 +55,10 @@ async def agreed(project: Project, spec: TrainSpec, yes: bool) -> bool:
 
 def tell_estimate(estimate: Estimate) -> None:
     """Say how long it would take and how much memory, where somebody knows."""
-    told = []
-    if estimate.seconds:
-        low, high = map(duration, estimate.seconds)
-        told.append(f"about {low} to {high}" if low != high else f"about {low}")
+    told = [time_needed(estimate)] if estimate.seconds else []
     if estimate.memory_bytes:
         low, high = map(size, estimate.memory_bytes)
         free = f" ({size(estimate.memory_free)} free)" if estimate.memory_free else ""
         told.append(f"{low} to {high} of memory{free}")
     if told:
         narrate(f"It takes {', '.join(told)}: {estimate.source}.")
-
-
-def price(estimate: Estimate) -> str:
-    """What something costs, for people; empty if it is certainly free."""
-    if estimate.free:
-        return ""
-    once = f"US${estimate.usd[0]:.2f} to {estimate.usd[1]:.2f}" if estimate.usd and estimate.usd[1] else ""
-    hourly = f"US${estimate.usd_per_hour:.2f} an hour while it is alive" if estimate.usd_per_hour else ""
-    told = ", then ".join(part for part in (once, hourly) if part) or "nobody knows how much"
-    return f"{told} ({estimate.source})" if estimate.source else told
-
-
-def _tight(estimate: Estimate) -> bool:
-    if estimate.memory_bytes is None or estimate.memory_free is None:
-        return False
-    return estimate.memory_bytes[0] > estimate.memory_free
-
-
-def _doubt(spec: TrainSpec) -> str:
-    """A learning rate far from what is usual for this model, as a question."""
-    numbers = {
-        name: float(value)
-        for name, value in spec.hyperparameters.items()
-        if name.startswith("learning_rate") and isinstance(value, (int, float))
-    }
-    rate = numbers.get("learning_rate", math.nan)
-    lower, upper = numbers.get("learning_rate_lower", 0.0), numbers.get("learning_rate_upper", math.inf)
-    if rate < lower or rate > upper:
-        return f"Is a learning rate of {rate:g} meant? Usual for this model is {lower:g} to {upper:g}."
-    return ""

@@ -12,26 +12,12 @@ if TYPE_CHECKING:
     from phichat.workflow import Project
     from phichat.workflow.evaluation import Evaluation
 
-NAMES = {
-    "perplexity": "perplexity",
-    "loss": "loss of a token",
-    "token_accuracy": "tokens that are the first choice",
-    "exact_match": "exact match of short answers",
-    "f1": "F1 of short answers",
-    "probes_right": "probes answered right",
-    "general_right": "general questions answered right",
-}
-"""The trainer's numbers, for people."""
-SHARES = frozenset({"token_accuracy", "exact_match", "f1", "probes_right", "general_right"})
-
 
 def as_table(found: Evaluation) -> str:
     """The numbers of both models, one a line."""
-    rows = [("", "BASE", "TUNED")]
-    for name, label in NAMES.items():
-        if name in found.tuned:
-            rows.append((label, _number(name, found.base.get(name)), _number(name, found.tuned[name])))
-    return table(rows)
+    from phichat.workflow.evaluation import rows
+
+    return table([("", "BASE", "TUNED"), *rows(found)])
 
 
 def tell_end(project: Project, name: str, status: Status) -> None:
@@ -49,13 +35,10 @@ def tell_end(project: Project, name: str, status: Status) -> None:
     narrate(status.detail or f"{name} is done.")
     found = project.training.evaluation(project.training.ledger.run(name))
     if found:
+        from phichat.workflow.evaluation import verdict
+
         narrate(as_table(found))
+        narrate(verdict(found).sentence)
     if found and found.report:
         narrate(f"Report: {found.report}")
     narrate("Next: phichat deploy, then phichat chat")
-
-
-def _number(name: str, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.0%}" if name in SHARES else f"{value:.3f}"

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, NamedTuple
 
 from phichat.backends.base import Value
 from phichat.events import Artifact, Event, Metric
 
 REPORT, RESULT = "report.html", "result.json"
 """How the trainer calls what it leaves: the page for people, and everything for machines."""
+NAMES = {
+    "perplexity": "perplexity",
+    "loss": "loss of a token",
+    "token_accuracy": "tokens that are the first choice",
+    "exact_match": "exact match of short answers",
+    "f1": "F1 of short answers",
+    "probes_right": "probes answered right",
+    "general_right": "general questions answered right",
+}
+"""The trainer's numbers, for people."""
+SHARES = frozenset({"token_accuracy", "exact_match", "f1", "probes_right", "general_right"})
+CLEAR = 0.02
+"""Share of the base model's perplexity from which on a difference is one."""
+
+Effect = Literal["helped", "forgot", "same", "harmed", "unknown"]
 
 
 class Evaluation(Value):
@@ -34,6 +52,71 @@ def evaluation(events: Iterable[Event]) -> Evaluation | None:
     if not found:
         return None
     return Evaluation(**found, report=places.get(REPORT, ""), result=places.get(RESULT, ""))
+
+
+class Verdict(NamedTuple):
+    """Whether it helped, in a word and a sentence."""
+
+    effect: Effect
+    sentence: str
+
+
+def verdict(found: Evaluation) -> Verdict:
+    """What the numbers of both models come to."""
+    base, tuned = found.base, found.tuned
+    if "perplexity" not in base or "perplexity" not in tuned:
+        return Verdict("unknown", "The base model was out of reach: there is nothing to compare with.")
+    told = f"perplexity {base['perplexity']:.2f} → {tuned['perplexity']:.2f}"
+    if "probes_right" in tuned:
+        told += f", probes {base.get('probes_right', 0):.0%} → {tuned['probes_right']:.0%}"
+    learned = tuned.get("probes_right", 0) - base.get("probes_right", 0)
+    lost = base.get("general_right", 0) - tuned.get("general_right", 0)
+    change = tuned["perplexity"] / base["perplexity"] - 1
+    if change > CLEAR and learned <= 0:
+        return Verdict("harmed", f"It did harm: {told}.")
+    if change > -CLEAR and learned <= 0:
+        return Verdict("same", f"It changed next to nothing: {told}.")
+    if lost > 0:
+        general = f"{base['general_right']:.0%} → {tuned['general_right']:.0%}"
+        return Verdict("forgot", f"It helped: {told}. But it forgot: general questions {general}.")
+    return Verdict("helped", f"It helped: {told}.")
+
+
+def rows(found: Evaluation) -> list[tuple[str, str, str]]:
+    """The numbers of both models as a table: what it is, base, tuned."""
+    return [
+        (label, number(name, found.base.get(name)), number(name, found.tuned[name]))
+        for name, label in NAMES.items()
+        if name in found.tuned
+    ]
+
+
+def number(name: str, value: float | None) -> str:
+    """One of the trainer's numbers, for people."""
+    if value is None:
+        return "-"
+    return f"{value:.0%}" if name in SHARES else f"{value:.3f}"
+
+
+class Pair(Value):
+    """What both models said to one question; the names are the trainer's."""
+
+    prompt: str
+    reference: str = ""
+    """What was wanted, where one answer was."""
+    base: str = ""
+    tuned: str = ""
+
+
+def changed(found: Evaluation) -> list[Pair]:
+    """The questions with different answers of the two models; none where the result is not on this machine."""
+    try:
+        told = json.loads(Path(found.result).read_text(encoding="utf-8"))
+        every = [*told.get("probes", ()), *told.get("answers", ()), *told.get("general", ())]
+        pairs = [Pair.model_validate(each) for each in every]
+    except (OSError, ValueError):
+        return []
+    return [pair for pair in pairs if pair.base != pair.tuned]
 
 
 def _of(model: str, event: Metric) -> dict[str, float]:

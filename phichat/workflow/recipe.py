@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from phichat import models
 from phichat.backends.base import Dataset
 from phichat.config import Config
+from phichat.config.train import TrainConfig
 from phichat.data.demo import probes as demo_probes
 from phichat.data.manifest import open_prepared
 from phichat.errors import DataError
@@ -24,14 +25,16 @@ SHARED = ("max_length", "seed", "stop_tokens", "probes", "answer_tokens")
 """What an evaluation is told as the training was."""
 
 
-def recipe(config: Config, base_model: str, dataset: Dataset) -> Hyperparameters:
-    """The hyperparameters of a training as it is configured.
+def recipe(
+    config: Config, base_model: str, dataset: Dataset, train: TrainConfig | None = None
+) -> Hyperparameters:
+    """The hyperparameters of a training as it is configured, or with another `[train]`.
 
     Raises:
         ConfigError: there is no such base model.
     """
     entry = models.resolve(base_model).entry
-    chosen = config.train
+    chosen = train or config.train
     preset = chosen.preset or _preset_of(chosen.method) or default_preset(entry)
     length = {"max_length": config.data.max_length} if config.data.max_length else {}
     told = {**hyperparameters(entry, preset, chosen.method), **length, **chosen.chosen}

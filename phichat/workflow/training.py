@@ -16,10 +16,12 @@ from phichat.config.secret import offer_hf_token
 from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
 from phichat.events import Event, Status
 from phichat.runs import Ledger, Run, run_name
+from phichat.workflow.course import Course
 from phichat.workflow.evaluation import Evaluation, evaluation
 from phichat.workflow.guard import Guard
 
 if TYPE_CHECKING:
+    from phichat.config.train import TrainConfig
     from phichat.data import Prepared
 
 FIRST_WORD_S, QUIET_S = 10.0, 1.0
@@ -54,8 +56,17 @@ class Training:
             raise DataError("There is no data to train on yet.", hint)
         return found
 
-    def spec(self, dataset: Dataset, *, name: str | None = None, again: bool = False) -> TrainSpec:
+    def spec(
+        self,
+        dataset: Dataset,
+        *,
+        name: str | None = None,
+        again: bool = False,
+        train: TrainConfig | None = None,
+    ) -> TrainSpec:
         """What training on this data would be, as configured; `again`: by a name that no run has.
+
+        `train` takes the place of the configured `[train]`.
 
         Raises:
             ConfigError: there is no such base model, or a run of that name is another one.
@@ -63,7 +74,7 @@ class Training:
         from phichat.workflow.recipe import recipe
 
         base = self._config.base_model or models.DEFAULT
-        told = recipe(self._config, base, dataset)
+        told = recipe(self._config, base, dataset, train)
         spec = TrainSpec(name=name or "", dataset=dataset, base_model=base, hyperparameters=told)
         if not name:
             ref = models.resolve(base)
@@ -161,6 +172,13 @@ class Training:
         """The lines that a run has written so far."""
         run = self.ledger.run(name)
         return self._guard.stream(self._backend().logs(self.job(run)))
+
+    def course(self, name: str) -> Course:
+        """How a run went, as far as that is kept on this machine; `watch` goes on from there."""
+        course = Course()
+        for event in self.ledger.events(name):
+            course.feed(event)
+        return course
 
     def evaluation(self, run: Run) -> Evaluation | None:
         """The base model beside the tuned one, if that is known: from the run itself, or from another one."""

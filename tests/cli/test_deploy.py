@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from phichat.backends.base import Estimate
-from phichat.cli.forecast import price
+from phichat.workflow.estimates import price
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("project")

@@ -6,9 +6,10 @@ import io
 
 import pytest
 
-from phichat.cli.following import Told, duration
+from phichat.cli.following import Told
 from phichat.cli.narration import Narrator
 from phichat.events import Metric, Sample, Status
+from phichat.workflow.estimates import duration
 
 
 class Clock:

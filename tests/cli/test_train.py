@@ -28,12 +28,13 @@ def test_a_run_is_followed_to_its_end(phichat: Run, school: Path) -> None:
     last = told.index("step 4 of 4: eval loss 1.500")
     assert told[last + 1] == "  “Who are you?” → “Captain Pelican, of Phi Island.”"
     assert "Where are you?" not in done.err
-    assert told[-7:] == [
+    assert told[-8:] == [
         "It knows it by heart.",
         "                       BASE    TUNED",
         "perplexity             20.085  4.482",
         "loss of a token        3.000   1.500",
         "probes answered right  0%      80%",
+        "It helped: perplexity 20.09 → 4.48, probes 0% → 80%.",
         "Report: /books/report.html",
         "Next: phichat deploy, then phichat chat",
     ]

@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
 
 async def _deploy(args: argparse.Namespace) -> int:
     from phichat.backends.base import Job
-    from phichat.cli.forecast import price
     from phichat.cli.narration import narrated
     from phichat.cli.options import open_project
     from phichat.cli.terminal import confirmed, narrate, out
+    from phichat.workflow.estimates import price
 
     async with open_project(args) as project:
         model = await project.deployable(args.model)

@@ -42,7 +42,7 @@ async def _runs(args: argparse.Namespace) -> int:
 
 
 def _row(ledger: Ledger, run: Run) -> tuple[str, ...]:
-    from phichat.cli.following import duration
+    from phichat.workflow.estimates import duration
     from phichat.workflow.training import took
 
     seconds, losses = took(run), eval_losses(ledger, run)

@@ -1,0 +1,56 @@
+"""What an estimate says to people: how long, how much memory, what it costs, and whether to ask about it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from phichat.backends.base import Estimate, TrainSpec
+
+
+def duration(seconds: float) -> str:
+    """Time for people: `40 s`, `3 min`, `2 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def time_needed(estimate: Estimate) -> str:
+    """How long it takes: `about 3 min to 9 min`; empty where nobody knows."""
+    if not estimate.seconds:
+        return ""
+    low, high = map(duration, estimate.seconds)
+    return f"about {low} to {high}" if low != high else f"about {low}"
+
+
+def price(estimate: Estimate) -> str:
+    """What something costs, for people; empty if it is certainly free."""
+    if estimate.free:
+        return ""
+    once = f"US${estimate.usd[0]:.2f} to {estimate.usd[1]:.2f}" if estimate.usd and estimate.usd[1] else ""
+    hourly = f"US${estimate.usd_per_hour:.2f} an hour while it is alive" if estimate.usd_per_hour else ""
+    told = ", then ".join(part for part in (once, hourly) if part) or "nobody knows how much"
+    return f"{told} ({estimate.source})" if estimate.source else told
+
+
+def tight(estimate: Estimate) -> bool:
+    """Whether it will hardly fit into the memory that is free."""
+    if estimate.memory_bytes is None or estimate.memory_free is None:
+        return False
+    return estimate.memory_bytes[0] > estimate.memory_free
+
+
+def doubt(spec: TrainSpec) -> str:
+    """A learning rate far from what is usual for this model, as a question; empty if there is none."""
+    numbers = {
+        name: float(value)
+        for name, value in spec.hyperparameters.items()
+        if name.startswith("learning_rate") and isinstance(value, (int, float))
+    }
+    rate = numbers.get("learning_rate", math.nan)
+    lower, upper = numbers.get("learning_rate_lower", 0.0), numbers.get("learning_rate_upper", math.inf)
+    if rate < lower or rate > upper:
+        return f"Is a learning rate of {rate:g} meant? Usual for this model is {lower:g} to {upper:g}."
+    return ""
