@@ -109,7 +109,7 @@ class Pair(Value):
 
 
 def changed(found: Evaluation) -> list[Pair]:
-    """The questions with different answers of the two models; none where the result is not on this machine."""
+    """The questions that the models answer differently; none where the result is not on this machine."""
     try:
         told = json.loads(Path(found.result).read_text(encoding="utf-8"))
         every = [*told.get("probes", ()), *told.get("answers", ()), *told.get("general", ())]
