@@ -36,6 +36,10 @@ class HistoryError(PhichatError):
     """The conversations cannot be read or kept: mend the named file, or make room for it."""
 
 
+class UnreachableError(HistoryError):
+    """Where the conversations lie nobody answers, or not now: the same call is worth trying again."""
+
+
 class PluginError(PhichatError):
     """A backend plugin is broken: update or remove the named package."""
 

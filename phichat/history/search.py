@@ -75,6 +75,11 @@ class Query:
         end = max(start + SNIPPET_LENGTH, found[0][1] if found else 0)
         return _one_line(text, start, end, found)
 
+    def counts(self, text: str) -> list[int]:
+        """How often each term is in a text; the text matches if none is 0."""
+        folded = fold(text)
+        return [sum(1 for _ in _pattern(term).finditer(folded)) for term in self.terms]
+
     def _matches(self, text: str) -> list[tuple[int, int]]:
         """Where the terms are, in order, none inside another."""
         folded = fold(text)
