@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -31,11 +32,10 @@ class Server:
         self._numbers = itertools.count(1)
         self.endpoint = f"https://127.0.0.1:{self._hear()['port']}/"
 
-    def place(self, owner: str = "me", **changes: object) -> Place:
+    def place(self, **changes: Any) -> Place:
         """A container that nobody has used."""
-        return Place(
-            self.endpoint, owner, SecretStr(KEY), container=f"history-{next(self._numbers)}", **changes
-        )  # type: ignore[arg-type]
+        name = f"history-{next(self._numbers)}"
+        return Place(self.endpoint, "me", SecretStr(KEY), container=name, **changes)
 
     def fail(self, **faults: object) -> dict[str, int]:
         """Have these faults from now on, and no others; returns what was done since the last time."""
@@ -74,7 +74,7 @@ def serving() -> Iterator[Server]:
     if node is None:
         pytest.skip("needs node (https://nodejs.org) to run a server that speaks Cosmos DB's protocol")
     script = Path(__file__).with_name("cosmos-server.js")
-    command = [node, script, installed()]
+    command = [node, str(script), str(installed())]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
         try:

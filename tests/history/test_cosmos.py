@@ -1,4 +1,4 @@
-"""The Cosmos DB store, on a server that speaks its protocol: the suite of all stores, and what else it does."""
+"""The Cosmos DB store, on a server of its protocol: the suite of all stores, and what else it does."""
 
 from __future__ import annotations
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from phichat.errors import HistoryError
 from phichat.history.values import Conversation, StoredMessage, known_options, storable
 
 Document = dict[str, Any]
+T = TypeVar("T")
 
 PART_LENGTH = 150_000
 """Characters of a document's text. A document may have 2 MB of JSON, in which a character has at most 12."""
@@ -113,7 +114,7 @@ def _part(message_id: str, partition: str, number: int, text: str) -> Document:
     }
 
 
-def _read(document: Mapping[str, Any], make: Any) -> Any:
+def _read(document: Mapping[str, Any], make: Callable[[], T]) -> T:
     try:
         return make()
     except (KeyError, TypeError, ValueError) as error:

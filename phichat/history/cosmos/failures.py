@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 
@@ -29,7 +28,7 @@ def explained(place: Place) -> Iterator[None]:
         raise HistoryError(f"Nobody is signed in who may use {place}.", SIGN_IN) from error
     except HttpResponseError as error:
         raise _refusal(place, error.status_code or 0, str(error.message)) from error
-    except (AzureError, asyncio.TimeoutError, OSError) as error:
+    except (AzureError, TimeoutError, OSError) as error:
         raise UnreachableError(f"{place} cannot be reached.", "phichat history sync, when it can") from error
 
 
@@ -46,7 +45,7 @@ def _refusal(place: Place, status: int, told: str) -> HistoryError:
         return HistoryError(f"{place} does not take a document as large as that.")
     if status == 429:
         return UnreachableError(
-            f"{place} is asked more than its throughput allows.", "Try again in a moment."
+            f"{place} is asked for more than its throughput allows.", "Try again in a moment."
         )
     if status in WORTH_TRYING:
         return UnreachableError(f"{place} answered {status}.", "phichat history sync, later")

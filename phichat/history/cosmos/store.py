@@ -25,6 +25,7 @@ AT_ONCE = 8
 
 T = TypeVar("T")
 Revise = Callable[[Conversation], Conversation]
+Decide = Callable[[Conversation], dict[str, object]]
 
 
 class Change(NamedTuple):
@@ -230,9 +231,7 @@ class CosmosStore(HistoryStore):
                 return
         raise self._contended()
 
-    async def _decide(
-        self, conversation_id: str, change: Callable[[Conversation], dict[str, object]]
-    ) -> None:
+    async def _decide(self, conversation_id: str, change: Decide) -> None:
         """Note what a person decided about a conversation, and when."""
         now = time.time()
         await self._whole(
