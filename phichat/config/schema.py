@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 from pydantic.fields import FieldInfo
 
 from phichat.backends.base import Written
@@ -70,8 +71,45 @@ class HistoryConfig(Written):
     """Where conversations are kept."""
 
     store: Literal["sqlite", "cosmos"] = Field(
-        default="sqlite", description="a file of yours, or Azure Cosmos DB"
+        default="sqlite", description="a file of yours, or Azure Cosmos DB with a copy here"
     )
+    endpoint: str = Field(
+        default="",
+        examples=["https://my-account.documents.azure.com:443/"],
+        description="address of the Cosmos DB account",
+    )
+    owner: str = Field(
+        default="", description="whose conversations: the same on all your machines, another for each person"
+    )
+    database: str = Field(default="phichat", min_length=1, description="database, made on first use")
+    container: str = Field(default="history", min_length=1, description="container, made on first use")
+    throughput: int | None = Field(
+        default=None,
+        ge=400,
+        examples=[400],
+        description="request units a second of a container that is made; default: the account's",
+    )
+    ttl_days: float | None = Field(
+        default=None,
+        gt=0,
+        examples=[365.0],
+        description="days after which an unchanged conversation is forgotten there; default: never",
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _encrypted(cls, endpoint: str) -> str:
+        parts = urlsplit(endpoint)
+        if endpoint and (parts.scheme != "https" or not parts.hostname):
+            raise ValueError("It must begin with https:// and name the account")
+        return endpoint
+
+    @field_validator("owner")
+    @classmethod
+    def _one_name(cls, owner: str) -> str:
+        if "/" in owner or owner != owner.strip():
+            raise ValueError("It must be a name without slashes")
+        return owner
 
 
 class Config(Written):

@@ -18,6 +18,8 @@ SERVICE = "phichat"
 """The name under which the keyring keeps all of phichat's secrets."""
 HF_TOKEN = "hf_token"  # noqa: S105 - the name of a secret
 """For models of the Hugging Face hub behind a licence; also read from `HF_TOKEN`, as everywhere."""
+HISTORY_KEY = "history.key"
+"""Of the Cosmos DB account that keeps the history; without it, whoever is signed in to Azure."""
 MASK = "[secret]"
 
 _revealed: set[str] = set()

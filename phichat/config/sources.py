@@ -15,8 +15,10 @@ from phichat.errors import ConfigError
 
 Source = Literal["default", "user", "project", "environment", "flag"]
 PREFIX = "PHICHAT_"
-RESERVED = frozenset({"PHICHAT_HOME", "PHICHAT_CACHE", "PHICHAT_SERVE_KEY", "PHICHAT_HF_TOKEN"})
-"""Variables that are not configuration: folders, the server's key, and the secret outside any table."""
+RESERVED = frozenset(
+    {"PHICHAT_HOME", "PHICHAT_CACHE", "PHICHAT_SERVE_KEY", "PHICHAT_HF_TOKEN", "PHICHAT_HISTORY__KEY"}
+)
+"""Variables that are not configuration: folders, the server's key, and the secrets of no backend."""
 
 FLAGS: Mapping[str, str] = {
     "backend": "--backend",

@@ -38,6 +38,15 @@ class HistoryStore(ABC):
     def on_sync(self, listener: Callable[[], None]) -> None:  # noqa: B027 - here it never does
         """Have the listener called, in the event loop, whenever `sync` says something new."""
 
+    async def synchronise(self) -> Sync:
+        """Make both the same now.
+
+        Raises:
+            UnreachableError: elsewhere nobody answers; nothing is lost.
+            HistoryError: something is refused there.
+        """
+        return self.sync
+
     @abstractmethod
     async def create(self, conversation: Conversation) -> None:
         """Begin a conversation; one with this id that is there already stays as it is."""

@@ -1,15 +1,12 @@
-"""An answer as it comes from a backend, the whole of it with what it cost, and where it is kept."""
+"""An answer as it comes from a backend, and the whole of it with what it cost."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
 
 from phichat.backends.base import Message, Usage
-from phichat.errors import ConfigError
 from phichat.events import Piece, Reply
-from phichat.history import HistoryStore
 
 
 def with_system(messages: Sequence[Message], system: str) -> list[Message]:
@@ -17,21 +14,6 @@ def with_system(messages: Sequence[Message], system: str) -> list[Message]:
     if system and not (messages and messages[0].role == "system"):
         return [Message(role="system", content=system), *messages]
     return list(messages)
-
-
-def open_history(store: str, data: Path) -> HistoryStore:
-    """The configured store of conversations, in the person's data folder where it is a file.
-
-    Raises:
-        ConfigError: this version does not have it.
-    """
-    if store != "sqlite":
-        raise ConfigError(
-            f"The history store {store!r} is not part of this version.", "Set history.store to sqlite."
-        )
-    from phichat.history.sqlite import SqliteStore
-
-    return SqliteStore(data / "history.db")
 
 
 async def timed(

@@ -38,8 +38,9 @@ from phichat.history import Conversation, ConversationLog, HistoryStore
 from phichat.history.log import Answerer
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Run
-from phichat.workflow.chatting import open_history, timed, with_system
+from phichat.workflow.chatting import timed, with_system
 from phichat.workflow.guard import Guard, bounded
+from phichat.workflow.keeping import check_history, open_history
 from phichat.workflow.training import Training, offer_token
 
 CHECK_SECONDS = 60.0
@@ -127,7 +128,11 @@ class Project:
         return self._backend
 
     async def check(self) -> list[Check]:
-        """Whether everything is in place; a backend that fails, or never answers, is a failed check."""
+        """Whether everything is in place: what the backend needs, and where conversations are kept."""
+        return [*await self._check_backend(), *await check_history(self.config, self.loaded.environ)]
+
+    async def _check_backend(self) -> list[Check]:
+        """What the backend says; one that fails, or never answers, is a failed check."""
         try:
             return await bounded(self.backend.check, CHECK_SECONDS)
         except TimeoutError:
@@ -243,10 +248,10 @@ class Project:
         """Where conversations are kept, those of all projects; opened on first use.
 
         Raises:
-            ConfigError: the configured store is not part of this version.
+            ConfigError: something of the configured store is missing.
         """
         if self._history is None:
-            self._history = open_history(self.config.history.store, self.folders.data)
+            self._history = open_history(self.config, self.folders.data, self.loaded.environ)
         return self._history
 
     async def conversation(self, conversation_id: str | None = None) -> ConversationLog:

@@ -43,7 +43,7 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant(phichat: Run, pa
     done = phichat("secret", "set", "hf_tokn", stdin="x")
     assert done.code == 2
     assert "Did you mean hf_token?" in done.err
-    assert "hf_token, backends.parrot.seeds" in phichat("secret", "delete", "zzz").err
+    assert "hf_token, history.key, backends.parrot.seeds" in phichat("secret", "delete", "zzz").err
 
 
 def test_the_secrets_of_backends_are_known(
@@ -54,6 +54,7 @@ def test_the_secrets_of_backends_are_known(
     done = phichat("secret", "list")
     assert [line.split() for line in done.out.splitlines()] == [
         ["hf_token", "HF_TOKEN"],
+        ["history.key", "not", "set"],
         ["backends.parrot.seeds", "keyring"],
     ]
     assert phichat("secret", "delete", "backends.parrot.seeds").err == "backends.parrot.seeds is deleted.\n"

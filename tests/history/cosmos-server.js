@@ -61,6 +61,12 @@ server.on("request", (request, response) => {
     response.end('{"code": "TooManyRequests", "message": "Request rate is large."}');
     return;
   }
+  if (request.headers["content-length"] > 2 * 1024 * 1024) {
+    request.resume();
+    response.writeHead(413, { "content-type": "application/json" });
+    response.end('{"code": "RequestEntityTooLarge", "message": "Request size is too large."}');
+    return;
+  }
   if (due && faults.cut === "after") {
     done.cut += 1;
     response.end = () => request.socket.destroy();

@@ -81,7 +81,7 @@ def _names() -> list[str]:
     from phichat.errors import PluginError
 
     registry = Registry()
-    names = [secret.HF_TOKEN]
+    names = [secret.HF_TOKEN, secret.HISTORY_KEY]
     for backend in registry.names():
         try:
             names += secret.secrets_of(registry.load(backend).settings_type, backend)

@@ -33,7 +33,17 @@ def partition_of(owner: str, conversation_id: str) -> str:
 
 
 def head(conversation: Conversation, owner: str) -> Document:
-    """A conversation without its messages, as a document."""
+    """A conversation without its messages, as a document.
+
+    Raises:
+        HistoryError: its title and system prompt are too long for one.
+    """
+    if len(conversation.title) + len(conversation.system) > PART_LENGTH:
+        raise HistoryError(
+            f"The system prompt of the conversation {conversation.id} is too long for Cosmos DB:"
+            f" more than {PART_LENGTH:,} characters.",
+            "It stays on this machine.",
+        )
     return {
         "id": document_id(conversation.id),
         "partitionKey": owner,

@@ -6,7 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from phichat.errors import NotFoundError, UnreachableError
 from phichat.history import search
@@ -15,6 +15,7 @@ from phichat.history.cosmos import documents, searching
 from phichat.history.cosmos.container import Container
 from phichat.history.cosmos.documents import Document
 from phichat.history.cosmos.place import Place
+from phichat.history.synced.remote import Change, Joined
 from phichat.history.tree import Transcript, merge
 from phichat.history.values import Conversation, Hit, Merged, Page, StoredMessage, storable
 
@@ -26,26 +27,6 @@ AT_ONCE = 8
 T = TypeVar("T")
 Revise = Callable[[Conversation], Conversation]
 Decide = Callable[[Conversation], dict[str, object]]
-
-
-class Change(NamedTuple):
-    """A conversation that somebody has changed, or removed for good."""
-
-    conversation_id: str
-    version: str
-    """Differs after every change."""
-    at: int
-    """When it was written, in seconds of the service's clock."""
-    purged: bool
-
-
-class Joined(NamedTuple):
-    """A conversation as it is there after a copy was joined to it."""
-
-    transcript: Transcript
-    version: str
-    outcome: str
-    """`added`, `changed` or `known`."""
 
 
 class CosmosStore(HistoryStore):

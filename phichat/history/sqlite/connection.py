@@ -33,8 +33,9 @@ class Connection:
     The file is opened by the first piece of work, and made if it is not there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, opener: Callable[[Path], sqlite3.Connection] = connect) -> None:
         self.path = path
+        self._opener = opener
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="phichat-history")
         self._connection: sqlite3.Connection | None = None
         self._job = _Job()
@@ -65,7 +66,7 @@ class Connection:
         with explained(self.path):
             self._job = job
             if self._connection is None:
-                self._connection = connect(self.path)
+                self._connection = self._opener(self.path)
                 # Not `interrupt`: that does nothing if it comes just before the statement begins.
                 self._connection.set_progress_handler(lambda: self._job.abandoned, STEPS_BETWEEN_LOOKS)
             return work(self._connection)

@@ -1,0 +1,259 @@
+"""The synced store: a copy here that goes on without a network, and ends the same as what lies elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from phichat.errors import HistoryError, NotFoundError, UnreachableError
+from phichat.history import Conversation, HistoryStore, StoredMessage, Transcript
+from phichat.history.cosmos import CosmosStore, Place
+from phichat.history.formats import jsonl
+from phichat.history.sqlite import SqliteStore
+from phichat.history.synced import SyncedStore
+from phichat.history.synced.journal import Journal
+from phichat.history.synced.remote import Joined
+from tests.history.cosmos import Server, cosmos_server
+from tests.history.store_suite import StoreSuite, begun, closing, elsewhere, listed, said
+
+__all__ = ["cosmos_server"]
+
+
+def machine(folder: Path, place: Place, *, background: bool = False) -> SyncedStore:
+    """A machine's copy of what lies there; rounds are gone when the test says so."""
+    local, journal = SqliteStore(folder / "copy.db"), Journal(folder / "copy.journal")
+    return SyncedStore(local, CosmosStore(place), journal, background=background)
+
+
+@pytest.fixture
+def place(cosmos_server: Server) -> Place:
+    """A container that nobody has used."""
+    cosmos_server.fail()
+    return cosmos_server.place()
+
+
+@pytest.fixture
+async def here(tmp_path: Path, place: Place) -> AsyncIterator[SyncedStore]:
+    """One machine."""
+    async with closing(machine(tmp_path / "here", place)) as store:
+        assert isinstance(store, SyncedStore)
+        yield store
+
+
+@pytest.fixture
+async def there(tmp_path: Path, place: Place) -> AsyncIterator[SyncedStore]:
+    """Another one."""
+    async with closing(machine(tmp_path / "there", place)) as store:
+        assert isinstance(store, SyncedStore)
+        yield store
+
+
+async def everything(store: HistoryStore) -> list[str]:
+    """All conversations as they would be exported, the deleted ones as well."""
+    return [
+        jsonl(await store.read(conversation.id))
+        for deleted in (False, True)
+        async for conversation in store.conversations(deleted=deleted)
+    ]
+
+
+async def same(*machines: SyncedStore) -> list[str]:
+    """What all machines and the place itself have, after as many rounds as it takes."""
+    for each in (*machines, *machines):
+        await each.synchronise()
+    async with closing(CosmosStore(machines[0]._remote.place)) as remote:  # type: ignore[attr-defined]
+        found = await everything(remote)
+    for each in machines:
+        assert await everything(each) == found
+        assert (each.sync.state, each.sync.pending) == ("synced", 0)
+    return found
+
+
+class TestSynced(StoreSuite):
+    @pytest.fixture(autouse=True)
+    def _place(self, tmp_path: Path, place: Place) -> None:
+        self.folder, self.place = tmp_path, place
+
+    async def open_store(self) -> HistoryStore:
+        return machine(self.folder, self.place)
+
+
+async def test_what_is_said_on_one_machine_is_found_on_the_other(
+    here: SyncedStore, there: SyncedStore
+) -> None:
+    made = await begun(here, title="Quokka")
+    question = await said(here, made, "Where does it live?")
+    assert here.sync[:2] == ("behind", 1)
+    assert await listed(there) == []
+    await here.synchronise()
+    assert here.sync[:2] == ("synced", 0) and here.sync.at
+    await there.synchronise()
+    await said(there, made, "On Rottnest Island.", question, "assistant")
+    assert len(await same(here, there)) == 1
+    assert (await here.read(made.id)).branch()[-1].content == "On Rottnest Island."
+    assert await here.search("Rottnest")
+
+
+async def test_without_a_network_everything_goes_on_and_is_sent_later(
+    here: SyncedStore, there: SyncedStore, cosmos_server: Server
+) -> None:
+    made = await begun(here)
+    await said(here, made, "Before")
+    await same(here, there)
+    cosmos_server.fail(down=True)
+    mine = await said(here, made, "Mine")
+    new = await begun(here, title="New")
+    for machine_ in (here, there):
+        with pytest.raises(UnreachableError, match="cannot be reached"):
+            await machine_.synchronise()
+    assert here.sync.state == "behind" and here.sync.pending == 2
+    assert "cannot be reached" in here.sync.detail
+    theirs = await said(there, made, "Theirs")
+    await there.rename(made.id, "Renamed")
+    assert (await here.read(made.id)).message(mine.id) == mine
+    cosmos_server.fail()
+    await same(here, there)
+    found = await here.read(made.id)
+    assert {message.content for message in found.messages} == {"Before", "Mine", "Theirs"}
+    assert found.conversation.title == "Renamed"
+    assert found.message(theirs.id) == theirs
+    assert (await there.get(new.id)).title == "New"
+
+
+async def test_what_is_removed_for_good_goes_everywhere(here: SyncedStore, there: SyncedStore) -> None:
+    made, kept = await begun(here), await begun(here)
+    await said(here, made, "Doomed")
+    await same(here, there)
+    await there.purge(made.id)
+    assert len(await same(there, here)) == 1
+    for each in (here, there):
+        with pytest.raises(NotFoundError):
+            await each.read(made.id)
+        assert await listed(each) == [kept.id]
+
+
+async def test_what_was_said_meanwhile_is_not_removed(here: SyncedStore, there: SyncedStore) -> None:
+    made = await begun(here)
+    await said(here, made, "First")
+    await same(here, there)
+    await there.purge(made.id)
+    last = await said(here, made, "But I was still talking")
+    await same(there, here)
+    assert (await there.read(made.id)).message(last.id) == last
+
+
+async def test_a_branch_that_was_chosen_stays_chosen(here: SyncedStore, there: SyncedStore) -> None:
+    made = await begun(here)
+    question = await said(here, made, "Who?")
+    first = await said(here, made, "Gates", question, "assistant")
+    second = await said(here, made, "Allen", question, "assistant")
+    for _ in range(2):
+        await here.synchronise()
+        await there.synchronise()
+    await here.select(made.id, first.id)
+    await here.synchronise()
+    await there.rename(made.id, "Founders")
+    await there.synchronise()
+    await here.synchronise()
+    assert (await here.get(made.id)).title == "Founders"
+    assert (await here.get(made.id)).leaf == first.id
+    assert (await there.get(made.id)).leaf == second.id
+
+
+async def test_a_program_that_died_in_the_middle_of_a_write_is_made_good(
+    tmp_path: Path, place: Place, there: SyncedStore
+) -> None:
+    async with closing(machine(tmp_path / "here", place)) as store:
+        assert isinstance(store, SyncedStore)
+        made = await begun(store)
+        await store.synchronise()
+        # It died after it had noted what it would do, and then another that had done it but not said so.
+        await store._journal.begin("never made")
+        await store._journal.begin(made.id)
+        message = StoredMessage(conversation_id=made.id, role="user", content="Kept")
+        await store.local.append(message)
+    async with closing(machine(tmp_path / "here", place)) as store:
+        assert isinstance(store, SyncedStore)
+        await store.synchronise()
+    await there.synchronise()
+    assert (await there.read(made.id)).messages == (message,)
+
+
+async def test_a_lost_journal_loses_nothing(tmp_path: Path, place: Place, there: SyncedStore) -> None:
+    copy = elsewhere()
+    async with closing(machine(tmp_path / "here", place)) as store:
+        await store.merge([copy])
+    for file in (tmp_path / "here").glob("copy.journal*"):
+        file.unlink()
+    async with closing(machine(tmp_path / "here", place)) as store:
+        await store.synchronise()
+    await there.synchronise()
+    assert await there.read(copy.conversation.id) == copy
+
+
+async def test_a_change_during_a_round_is_sent_by_the_next(
+    here: SyncedStore, there: SyncedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await begun(here)
+    join = here._remote.join
+    late = StoredMessage(conversation_id=made.id, role="user", content="Late")
+
+    async def slow(theirs: Transcript) -> Joined:
+        joined = await join(theirs)
+        if not (await here.read(made.id)).messages:
+            await here.append(late)
+        return joined
+
+    monkeypatch.setattr(here._remote, "join", slow)
+    await here.synchronise()
+    assert here.sync.pending == 1
+    await here.synchronise()
+    await there.synchronise()
+    assert (await there.read(made.id)).messages == (late,)
+
+
+async def test_in_the_background_it_is_sent_by_itself(
+    tmp_path: Path, place: Place, there: SyncedStore
+) -> None:
+    async with closing(machine(tmp_path / "here", place, background=True)) as store:
+        synced = asyncio.Event()
+        told: list[str] = []
+
+        def listen() -> None:
+            told.append(store.sync.state)
+            if store.sync.state == "synced":
+                synced.set()
+
+        store.on_sync(listen)
+        made = await begun(store)
+        await said(store, made, "Hello")
+        await synced.wait()
+        assert told[0] == "syncing" and store.sync.pending == 0
+        await there.synchronise()
+        assert len((await there.read(made.id)).messages) == 1
+
+
+async def test_the_end_of_a_program_sends_what_was_said_last(
+    tmp_path: Path, place: Place, there: SyncedStore
+) -> None:
+    async with closing(machine(tmp_path / "here", place, background=True)) as store:
+        made = await begun(store)
+        await said(store, made, "Goodbye")
+    await there.synchronise()
+    assert len((await there.read(made.id)).messages) == 1
+
+
+async def test_a_conversation_that_is_refused_does_not_hold_up_the_others(
+    here: SyncedStore, there: SyncedStore
+) -> None:
+    endless = Conversation(system="x" * 3_000_000)
+    await here.create(endless)
+    made = await begun(here)
+    with pytest.raises(HistoryError, match="too long"):
+        await here.synchronise()
+    await there.synchronise()
+    assert await listed(there) == [made.id]
+    assert here.sync.pending == 1
