@@ -148,6 +148,8 @@ class Estimate(Value):
     """None: unknown. `(0, 0)`: free."""
     usd_per_hour: float | None = None
     """What it goes on costing while it is alive."""
+    usd_rate: float | None = None
+    """What a job costs an hour while it runs; None: nothing, or nobody knows."""
     download_bytes: int | None = 0
     """What has to be fetched onto this machine first; None: nobody knows how much."""
     memory_bytes: tuple[float, float] | None = None

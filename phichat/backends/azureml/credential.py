@@ -1,0 +1,147 @@
+"""Signing in to Azure: whoever is signed in already, or a person with a code; `az` is not needed."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phichat.events import Status
+from phichat.paths import write_atomic
+
+if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+
+    from phichat.backends.base import Report
+
+MANAGEMENT = "https://management.azure.com/.default"
+"""The scope of everything that is not a blob: Azure ML takes tokens of the resource manager too."""
+ORDER = (
+    "environment (AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_CLIENT_SECRET)",
+    "workload identity",
+    "managed identity",
+    "Visual Studio Code",
+    "az login",
+    "Azure PowerShell",
+    "azd auth login",
+)
+"""Who is asked for a token, in this order, as `DefaultAzureCredential` does; after them all: a code."""
+CACHE = "phichat"
+"""The name under which the operating system's keyring keeps a sign-in by code."""
+
+
+def login_command(tenant: str | None = None) -> str:
+    """The command that mends a missing or expired sign-in on this machine."""
+    if shutil.which("az") is None:
+        return "phichat login"
+    return f"az login --tenant {tenant}" if tenant else "az login"
+
+
+class SignIn:
+    """A credential for every client of Azure: it finds who is signed in, in the tenant that is configured.
+
+    It never asks anybody by itself: only `with_code` does. `record` is the file that says who signed in by
+    code; it holds no secret, which is in the keyring of the operating system or nowhere.
+    """
+
+    def __init__(self, tenant: str | None = None, record: Path | None = None) -> None:
+        self.tenant = tenant or None
+        self._record = record
+        self._chain: Any = None
+
+    @property
+    def who(self) -> str:
+        """The kind of sign-in that gave the last token, as `AzureCliCredential`; empty before the first."""
+        chosen = self._chain
+        while getattr(chosen, "_successful_credential", None) is not None:
+            chosen = chosen._successful_credential
+        return "" if chosen is self._chain else type(chosen).__name__
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        """An access token, as azure-core wants it.
+
+        Raises:
+            ClientAuthenticationError: nobody is signed in, or not any more.
+        """
+        found: AccessToken = self._credential().get_token(*scopes, **{"tenant_id": self.tenant, **options})
+        return found
+
+    def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        """As `get_token`, for newer clients."""
+        wanted: TokenRequestOptions = {**(options or {})}
+        if self.tenant:
+            wanted.setdefault("tenant_id", self.tenant)
+        found: AccessTokenInfo = self._credential().get_token_info(*scopes, options=wanted)
+        return found
+
+    def with_code(self, report: Report) -> bool:
+        """Let a person sign in at any browser: `report` hears the address and the code. Blocks until done.
+
+        Returns whether other processes are signed in too: the operating system has a keyring that keeps it.
+
+        Raises:
+            ClientAuthenticationError: it was refused, or nobody came in time.
+        """
+        from azure.identity import ChainedTokenCredential
+
+        for kept in (True, False):
+            code = self._by_code(kept=kept, prompt_callback=_asking(report))
+            try:
+                record = code.authenticate(scopes=[MANAGEMENT], tenant_id=self.tenant)
+            except Exception as error:
+                # Said before anybody is asked: where nothing can be encrypted, it is kept in memory only.
+                if kept and "encrypt" in str(error):
+                    continue
+                raise
+            if kept and self._record is not None:
+                write_atomic(self._record, record.serialize(), mode=0o600)
+            break
+        report(Status(state="running", detail=f"signed in as {record.username}"))
+        self._chain = ChainedTokenCredential(code)
+        return kept
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if self._chain is not None:
+            self._chain.close()
+
+    def _credential(self) -> Any:
+        if self._chain is None:
+            from azure.identity import ChainedTokenCredential, DefaultAzureCredential
+
+            options: dict[str, Any] = {"additionally_allowed_tenants": [self.tenant]} if self.tenant else {}
+            self._chain = ChainedTokenCredential(*self._kept(), DefaultAzureCredential(**options))
+        return self._chain
+
+    def _kept(self) -> list[Any]:
+        """The sign-in of an earlier `with_code`, if the keyring still has it."""
+        from azure.identity import AuthenticationRecord
+
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            if self._record is not None:
+                record = AuthenticationRecord.deserialize(self._record.read_text(encoding="utf-8"))
+                silent = {"authentication_record": record, "disable_automatic_authentication": True}
+                return [self._by_code(kept=True, **silent)]
+        return []
+
+    def _by_code(self, *, kept: bool, **options: Any) -> Any:
+        from azure.identity import DeviceCodeCredential, TokenCachePersistenceOptions
+
+        if self.tenant:
+            options["tenant_id"] = self.tenant
+        if kept:
+            options["cache_persistence_options"] = TokenCachePersistenceOptions(name=CACHE)
+        return DeviceCodeCredential(**options)
+
+
+def _asking(report: Report) -> Callable[[str, str, datetime], None]:
+    def ask(address: str, code: str, expires: datetime) -> None:
+        until = expires.astimezone().strftime("%H:%M")
+        report(
+            Status(state="preparing", detail=f"To sign in, open {address} and enter {code} (until {until}).")
+        )
+
+    return ask
