@@ -31,6 +31,10 @@ class Run(Value):
     ended: float | None = None
     state: State = "queued"
     detail: str = ""
+    priced: bool = False
+    """Whether it costs money."""
+    usd_rate: float | None = None
+    """What it costs an hour while it runs, by the list price of the day it was asked for."""
 
     @property
     def finished(self) -> bool:
@@ -141,7 +145,7 @@ class EventLog:
 
 def run_name(spec: TrainSpec | EvalSpec, label: str, backend: str) -> str:
     """A name that says what it is and changes with what is asked for, and where: `label-0123abcd`."""
-    asked = {"backend": backend, **spec.model_dump(mode="json", exclude={"name", "resume_from"})}
+    asked = {"backend": backend, **spec.model_dump(mode="json", exclude={"name", "resume_from", "max_usd"})}
     # The same data elsewhere is the same data.
     if spec.dataset.fingerprint:
         asked["dataset"] = spec.dataset.fingerprint

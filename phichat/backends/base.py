@@ -69,6 +69,8 @@ class TrainSpec(Value):
     """The trainer's own fields; what is not named has the trainer's default."""
     resume_from: str | None = None
     """The id of the job whose last complete checkpoint to go on from."""
+    max_usd: float | None = None
+    """The most that it may cost: the place where it runs ends it then, whoever watches; None: no limit."""
 
 
 class Job(Value):
@@ -276,6 +278,13 @@ class Backend(ABC, Generic[S]):
     async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:
         """The steps that `submit`, `deploy` or (None) `provision` would take; changes nothing."""
         self._unsupported("show a plan")
+
+    async def sign_in(self, report: Report) -> bool:
+        """Let a person sign in at any browser: `report` says where, and with which code.
+
+        Returns whether other processes are signed in too; otherwise it ends with this one.
+        """
+        self._unsupported("be signed in to: it asks nobody who you are")
 
     async def provision(self, report: Report) -> None:
         """Make the place ready: workspace, identity, roles, quota."""

@@ -20,6 +20,7 @@ async def tell_plan(project: Project, spec: TrainSpec) -> None:
     estimate = await project.estimate(spec)
     tell_estimate(estimate)
     narrate(f"Cost: {price(estimate) or 'nothing'}.")
+    project.affordable(estimate, spec, spec.max_usd)
 
 
 def tell_run(spec: TrainSpec) -> None:
@@ -41,9 +42,11 @@ async def agreed(project: Project, spec: TrainSpec, yes: bool) -> bool:
 
     Raises:
         ConfigError: it costs money, and nobody can be asked.
+        QuotaError: it may cost more than `--max-cost`, or than what is left of the budget.
     """
     estimate = await project.estimate(spec)
     tell_estimate(estimate)
+    project.affordable(estimate, spec, spec.max_usd)
     cost = price(estimate)
     if cost and not confirmed(f"Training {spec.name} costs {cost}. Go on?", yes):
         return False

@@ -15,6 +15,8 @@ from phichat.errors import ConfigError
 VERBS = {
     "init": "make a project: phichat.toml, .gitignore",
     "check": "is everything in place? each failure says its fix",
+    "login": "sign in where it happens, with a code, at any browser",
+    "provision": "make the place ready: workspace, identity, roles, quota",
     "secret": "keep keys and tokens in the keyring",
     "models": "the base models, and their weights on this machine",
     "backends": "where it can happen: the installed backends",

@@ -41,6 +41,7 @@ from phichat.runs import Run
 from phichat.workflow.chatting import timed, with_system
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.keeping import check_history, open_history
+from phichat.workflow.money import Spending, affordable, spent
 from phichat.workflow.training import Training, offer_token
 
 CHECK_SECONDS = 60.0
@@ -166,13 +167,21 @@ class Project:
             raise NotFoundError("Nothing is deployed yet.", "phichat deploy")
         return await self._deploy(spec, report)
 
-    async def deploy(self, model: Job | str | None, report: Report, name: str | None = None) -> Deployment:
+    async def deploy(
+        self,
+        model: Job | str | None,
+        report: Report,
+        name: str | None = None,
+        *,
+        max_usd: float | None = None,
+    ) -> Deployment:
         """Make a model answer chats: a job's, a named one, or the base model. It is the current one then.
 
         Raises:
             ConfigError: the model's name is not one.
+            QuotaError: it may cost more than `max_usd`, or than what is left of the budget.
         """
-        return await self._deploy(self.deploy_spec(model, name), report)
+        return await self._deploy(self.deploy_spec(model, name), report, max_usd)
 
     def deploy_spec(self, model: Job | str | None = None, name: str | None = None) -> DeploySpec:
         """What `deploy` would make, as configured under `[deploy]`; to ask for its plan and its price.
@@ -192,6 +201,20 @@ class Project:
             ttl_hours=deploy.ttl_hours,
         )
 
+    async def sign_in(self, report: Report) -> bool:
+        """Let a person sign in where it happens; whether other processes are signed in then, too."""
+        return await self._guard.call(self.backend.sign_in(report))
+
+    async def provision(self, report: Report) -> None:
+        """Make the place ready; what is ready stays as it is."""
+        await self._guard.call(self.backend.provision(report))
+
+    async def provision_plan(self) -> list[Step]:
+        """What `provision` would do; nothing where there is nothing to make ready."""
+        if not self.backend.supports("provision"):
+            return []
+        return await self._guard.call(self.backend.plan(None))
+
     async def plan(self, spec: TrainSpec | DeploySpec) -> list[Step]:
         """The steps that training or deploying would take; a single one where the backend has no plan."""
         if not self.backend.supports("plan"):
@@ -203,6 +226,16 @@ class Project:
         if not self.backend.supports("estimate"):
             return Estimate()
         return await self._guard.call(self.backend.estimate(spec))
+
+    def affordable(
+        self, estimate: Estimate, spec: TrainSpec | DeploySpec, max_usd: float | None = None
+    ) -> float | None:
+        """The most that may be spent on training or deploying: what is asked for, within the budget.
+
+        Raises:
+            QuotaError: it may cost more, or nobody knows what it costs.
+        """
+        return affordable(estimate, spec, max_usd=max_usd, spending=self._spending(0.0))
 
     async def deployable(self, name: str | None = None) -> Job | str:
         """What a person means to deploy: a run or a model by its name.
@@ -345,6 +378,12 @@ class Project:
         """Stop and delete something that is alive."""
         await self._guard.call(self.backend.remove(resource, report))
 
+    def spending(self, alive: Sequence[Resource] = ()) -> Spending:
+        """What jobs of this backend have cost by list price, and what of `resources` costs an hour."""
+        rates = [each.usd_per_hour for each in alive]
+        known = [rate for rate in rates if rate is not None]
+        return self._spending(sum(known) if len(known) == len(rates) else None)
+
     async def aclose(self) -> None:
         """Let go of connections; what runs, runs on."""
         if self._history is not None:
@@ -359,6 +398,11 @@ class Project:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    def _spending(self, usd_per_hour: float | None) -> Spending:
+        told = spent(self.training.ledger, self.config.backend)
+        budget = self.training.budget
+        return Spending(hours=told.hours, usd=told.usd, usd_per_hour=usd_per_hour, budget=budget)
 
     def _name(self, model: Job | str) -> str:
         """The name of a model's deployment: the configured endpoint, or the model's own name made legal."""
@@ -381,7 +425,9 @@ class Project:
                 return known.deployment if known.healthy else None, current.spec
         return None, self.deploy_spec()
 
-    async def _deploy(self, spec: DeploySpec, report: Report) -> Deployment:
+    async def _deploy(self, spec: DeploySpec, report: Report, max_usd: float | None = None) -> Deployment:
+        if max_usd is not None or self.training.budget is not None:
+            self.affordable(await self.estimate(spec), spec, max_usd)
         await offer_token(spec.model)
         deployment = await self._guard.call(self.backend.deploy(spec, report))
         current = _Current(base_model=self.base_model, spec=spec, deployment=deployment)

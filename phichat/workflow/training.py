@@ -19,6 +19,7 @@ from phichat.runs import Ledger, Run, run_name
 from phichat.workflow.course import Course
 from phichat.workflow.evaluation import Evaluation, evaluation
 from phichat.workflow.guard import Guard
+from phichat.workflow.money import Spending, affordable, spent
 
 if TYPE_CHECKING:
     from phichat.config.train import TrainConfig
@@ -93,10 +94,13 @@ class Training:
 
         Raises:
             ConfigError: the run of that name is another one.
+            QuotaError: it may cost more than `max_usd`, or than what is left of the budget.
             BackendError: the backend does not take it.
         """
+        run = await self._afforded(self._known(spec))
+        spec = run.spec
         # Written before the call: whatever happens in it, the next one finds the job by the same name.
-        run = self.ledger.write(self._known(spec))
+        run = self.ledger.write(run)
         if isinstance(spec, TrainSpec):
             await offer_token(spec.base_model)
         job = await self._guard.call(self._backend().submit(spec, report))
@@ -215,6 +219,26 @@ class Training:
         if job is None:
             raise NotFoundError(f"The run {run.name!r} never reached the backend.", "phichat train")
         return job
+
+    @property
+    def budget(self) -> float | None:
+        """The most that the project may spend on this backend; None: nobody has said."""
+        return getattr(self._backend().settings, "budget", None)
+
+    async def _afforded(self, run: Run) -> Run:
+        """The run with its price and its limit; one that is under way already is not asked about again."""
+        backend = self._backend()
+        if not isinstance(run.spec, TrainSpec) or not backend.supports("estimate"):
+            return run
+        if run.job is not None and run.state in ("queued", "preparing", "running", "succeeded"):
+            return run
+        estimate = await self._guard.call(backend.estimate(run.spec))
+        before = spent(self.ledger, self._config.backend)
+        spending = Spending(hours=before.hours, usd=before.usd, budget=self.budget)
+        limit = affordable(estimate, run.spec, max_usd=run.spec.max_usd, spending=spending)
+        spec = run.spec.model_copy(update={"max_usd": limit})
+        priced = {"priced": not estimate.free, "usd_rate": estimate.usd_rate}
+        return run.model_copy(update={"spec": spec, **priced})
 
     def _here(self, run: Run) -> Run:
         if run.backend != self._config.backend:

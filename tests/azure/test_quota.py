@@ -13,6 +13,9 @@ A100 = Size("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24, 1, 220)
 E4S = Size("Standard_E4s_v3", "standardESv3Family", 4, 0, 32)
 
 
+DEDICATED = "Standard NCADSA100v4 Family Cluster Dedicated vCPUs"
+
+
 def row(name: str, used: int, limit: int, label: str = "", kind: str = "vmFamily") -> dict[str, Any]:
     return {
         "type": f"Microsoft.MachineLearningServices/{kind}/usages",
@@ -26,9 +29,13 @@ ROWS = [
     row("Total Cluster Dedicated Regional vCPUs", 4, 100, kind="dedicatedCores"),
     row("standardNCADSA100v4Family", 0, -1, "Standard NCADSA100v4 Family Cluster LowPriority vCPUs"),
     row(
-        "standardNCADSA100v4Family", 24, 96, "Standard NCADSA100v4 Family Cluster Dedicated vCPUs", "workspaces"
+        "standardNCADSA100v4Family",
+        24,
+        96,
+        DEDICATED,
+        "workspaces",
     ),
-    row("StandardNCADSA100v4Family", 0, 24, "Standard NCADSA100v4 Family Cluster Dedicated vCPUs"),
+    row("StandardNCADSA100v4Family", 0, 24, DEDICATED),
     row("Standard ESv3 Family Cluster Dedicated vCPUs", 2, 8),
 ]
 
@@ -57,7 +64,7 @@ def test_each_family_and_the_region_are_compared() -> None:
 def test_a_family_that_is_not_listed_has_no_quota() -> None:
     (fit,) = quota.fits([], {"standardNCADSA100v4Family": 24})
     assert (fit.short, fit.limit) == (24, 0)
-    assert fit.label == "Standard NCADSA100v4 Family Cluster Dedicated vCPUs"
+    assert fit.label == DEDICATED
 
 
 def test_a_size_is_found_whatever_its_capitals() -> None:

@@ -72,7 +72,7 @@ def test_an_unknown_model_is_wrong_usage(phichat: Run) -> None:
 def test_status_as_json(phichat: Run, project: Path) -> None:
     phichat("deploy")
     lines = [json.loads(line) for line in phichat("status", "--json").out.splitlines()]
-    assert [line["kind"] for line in lines] == ["deployment", "resource"]
+    assert [line["kind"] for line in lines] == ["deployment", "resource", "spending"]
     assert (lines[0]["deployment"]["id"], lines[0]["model"]) == ("polly", str(project / "model"))
     assert (lines[1]["type"], lines[1]["name"], lines[1]["usd_per_hour"]) == ("parrot", "polly", 0)
 

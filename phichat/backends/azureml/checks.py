@@ -20,8 +20,9 @@ from phichat.backends.base import Check
 from phichat.errors import BackendError
 
 if TYPE_CHECKING:
-    from phichat.backends.azureml.arm import Arm, Json
     from phichat.backends.azureml.settings import AzureMLSettings
+
+    from phichat.backends.azureml.arm import Arm, Json
 
 NEEDED = ("azure.ai.ml", "azure.identity")
 NAMES = ("subscription_id", "tenant_id", "resource_group", "workspace", "identity", "location")

@@ -10,6 +10,8 @@ from phichat.cli.parser import Parser
 
 def arguments(parser: Parser) -> None:
     """Take the model and how to deploy it."""
+    from phichat.cli.amounts import usd
+
     parser.add_argument(
         "model",
         metavar="RUN|MODEL",
@@ -19,6 +21,12 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--name", help="of the deployment; default: the model's")
     parser.add_argument("--dry-run", action="store_true", help="only show the steps and what they would cost")
     parser.add_argument("--yes", action="store_true", help="do not ask when it costs money")
+    parser.add_argument(
+        "--max-cost",
+        metavar="USD",
+        type=usd,
+        help="do not deploy what costs more, in deploy.ttl_hours or a day",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,16 +49,18 @@ async def _deploy(args: argparse.Namespace) -> int:
     async with open_project(args) as project:
         model = await project.deployable(args.model)
         spec = project.deploy_spec(model, args.name)
-        cost = price(await project.estimate(spec))
+        estimate = await project.estimate(spec)
+        cost = price(estimate)
         if args.dry_run:
             for step in await project.plan(spec):
                 out(f"{step.state:8}  {step.name}  {step.detail}".rstrip())
             narrate(f"Cost: {cost or 'nothing'}.")
             return 0
+        project.affordable(estimate, spec, args.max_cost)
         label = model.id if isinstance(model, Job) else model
         if cost and not confirmed(f"Deploying {label} costs {cost}. Go on?", args.yes):
             return 1
         with narrated() as narrator:
-            deployment = await project.deploy(model, narrator, args.name)
+            deployment = await project.deploy(model, narrator, args.name, max_usd=args.max_cost)
         out(deployment.id)
         return 0

@@ -10,6 +10,7 @@ from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
     from phichat.backends.base import DeploymentState, Resource
+    from phichat.workflow.money import Spending
 
 
 def arguments(parser: Parser) -> None:
@@ -23,20 +24,20 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         PhichatError: the backend could not be asked.
     """
-    deployments, resources = asyncio.run(_look(args))
-    (_as_json if args.json else _as_text)(deployments, resources)
+    deployments, resources, spending = asyncio.run(_look(args))
+    (_as_json if args.json else _as_text)(deployments, resources, spending)
     return 0
 
 
-async def _look(args: argparse.Namespace) -> tuple[list[DeploymentState], list[Resource]]:
+async def _look(args: argparse.Namespace) -> tuple[list[DeploymentState], list[Resource], Spending]:
     from phichat.cli.options import open_project
 
     async with open_project(args) as project:
         alive = await project.resources() if project.backend.supports("resources") else []
-        return await project.deployments(), alive
+        return await project.deployments(), alive, project.spending(alive)
 
 
-def _as_text(deployments: list[DeploymentState], resources: list[Resource]) -> None:
+def _as_text(deployments: list[DeploymentState], resources: list[Resource], spending: Spending) -> None:
     from phichat.cli.terminal import narrate, out, table
 
     if deployments:
@@ -52,9 +53,11 @@ def _as_text(deployments: list[DeploymentState], resources: list[Resource]) -> N
         out(table([("ALIVE", "KIND", "STATE", "COST"), *alive]))
     else:
         narrate("Nothing is alive.")
+    if not spending.free:
+        narrate(told(spending))
 
 
-def _as_json(deployments: list[DeploymentState], resources: list[Resource]) -> None:
+def _as_json(deployments: list[DeploymentState], resources: list[Resource], spending: Spending) -> None:
     from phichat.cli.terminal import out_json
 
     for state in deployments:
@@ -62,6 +65,19 @@ def _as_json(deployments: list[DeploymentState], resources: list[Resource]) -> N
     for resource in resources:
         told = resource.model_dump()
         out_json("resource", {"type": told.pop("kind"), **told})
+
+    out_json("spending", spending.model_dump())
+
+
+def told(spending: Spending) -> str:
+    """What a project has spent, for people."""
+    usd = "at unknown prices" if spending.usd is None else f"US${spending.usd:.2f} by list price"
+    line = f"Jobs of this project: {spending.hours:.1f} h, {usd}"
+    if spending.usd_per_hour:
+        line += f"; what is alive: US${spending.usd_per_hour:.2f} an hour"
+    if spending.left is not None:
+        line += f"; left of the budget: US${spending.left:.2f}"
+    return f"{line}."
 
 
 def price(resource: Resource) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: Parser) -> None:
     """Take the run's name, what to do with it, and every setting of the trainer."""
+    from phichat.cli.amounts import usd
     from phichat.cli.options import add_config_flags
     from phichat.config.train import TrainConfig
 
@@ -24,6 +25,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--detach", action="store_true", help="start it, and do not wait")
     parser.add_argument("--dry-run", action="store_true", help="only show the steps and what they would cost")
     parser.add_argument("--yes", action="store_true", help="do not ask when it costs money")
+    parser.add_argument(
+        "--max-cost", metavar="USD", type=usd, help="do not begin, or end, what costs more than this"
+    )
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
     add_config_flags(parser, "base_model", *(f"train.{name}" for name in TrainConfig.model_fields))
 
@@ -49,6 +53,7 @@ async def _train(args: argparse.Namespace) -> int:
     async with open_project(args) as project:
         training = project.training
         spec = training.spec(training.prepared().dataset, name=args.name, again=args.again)
+        spec = spec.model_copy(update={"max_usd": args.max_cost})
         if args.dry_run:
             await tell_plan(project, spec)
             return 0

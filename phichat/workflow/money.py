@@ -1,0 +1,126 @@
+"""Money: what was spent, what may still be, and the stop before the click."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from phichat.backends.base import DeploySpec, Estimate, TrainSpec, Value
+from phichat.errors import QuotaError
+from phichat.events import Event, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from phichat.runs import Ledger, Run
+
+DAY_H = 24.0
+"""Hours that a deployment without `ttl_hours` is counted for: nobody knows how long it will be there."""
+
+
+class Cost(Value):
+    """What a run has taken so far."""
+
+    hours: float = 0.0
+    """That it ran; waiting for a machine is not counted."""
+    usd: float | None = 0.0
+    """By list price; None: nobody knows the price."""
+
+
+class Spending(Value):
+    """What a project has spent on a backend, and goes on spending."""
+
+    hours: float = 0.0
+    usd: float | None = 0.0
+    usd_per_hour: float | None = 0.0
+    """Of all that is alive now; None: somebody cannot say."""
+    budget: float | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether nothing ever cost anything: there is nothing to tell."""
+        return self.usd == 0 and self.usd_per_hour == 0
+
+    @property
+    def left(self) -> float | None:
+        """What is left of the budget; None where there is none."""
+        return None if self.budget is None else max(0.0, self.budget - (self.usd or 0.0))
+
+
+def cost(ledger: Ledger, run: Run) -> Cost:
+    """What a run has taken until now, in all its attempts."""
+    hours = _seconds(ledger.events(run.name), run) / 3600
+    if run.usd_rate is None:
+        return Cost(hours=hours, usd=None if run.priced else 0.0)
+    return Cost(hours=hours, usd=hours * run.usd_rate)
+
+
+def spent(ledger: Ledger, backend: str) -> Cost:
+    """What all runs on a backend have taken; the unknown is left out of the sum."""
+    costs = [cost(ledger, run) for run in ledger.runs() if run.backend == backend]
+    return Cost(hours=sum(each.hours for each in costs), usd=sum(each.usd or 0.0 for each in costs))
+
+
+def most(estimate: Estimate, spec: TrainSpec | DeploySpec) -> float | None:
+    """The most that something is expected to cost; None where nobody knows."""
+    if estimate.usd is None:
+        return None
+    hours = spec.ttl_hours or DAY_H if isinstance(spec, DeploySpec) else 0.0
+    return estimate.usd[1] + (estimate.usd_per_hour or 0.0) * hours
+
+
+def affordable(
+    estimate: Estimate, spec: TrainSpec | DeploySpec, *, max_usd: float | None, spending: Spending
+) -> float | None:
+    """The most that may be spent on something; None where nobody has set a limit.
+
+    Raises:
+        QuotaError: it may cost more than that, or nobody knows what it costs.
+    """
+    limits = [limit for limit in (max_usd, spending.left) if limit is not None]
+    if not limits or estimate.free:
+        return None
+    limit = min(limits)
+    expected = most(estimate, spec)
+    if expected is None:
+        raise QuotaError(
+            f"Nobody knows what {spec.name} costs, so no limit can be kept: {estimate.source or 'no price'}.",
+            "Choose a machine size whose price is known, or take --max-cost and the budget away.",
+        )
+    if expected > limit:
+        raise QuotaError(f"{_told(spec, expected)}, and {_limit(limit, max_usd, spending)}.", _advice(spec))
+    return limit
+
+
+def _told(spec: TrainSpec | DeploySpec, expected: float) -> str:
+    if isinstance(spec, TrainSpec):
+        return f"Training {spec.name} may cost up to US${expected:.2f}"
+    hours = f"in {spec.ttl_hours:g} hours" if spec.ttl_hours else "in a day"
+    return f"Deploying {spec.name} costs US${expected:.2f} {hours}"
+
+
+def _limit(limit: float, max_usd: float | None, spending: Spending) -> str:
+    if limit == max_usd:
+        return f"--max-cost is US${limit:.2f}"
+    return f"US${limit:.2f} of the budget of US${spending.budget:.2f} is left"
+
+
+def _advice(spec: TrainSpec | DeploySpec) -> str:
+    if isinstance(spec, TrainSpec):
+        return "Raise the limit, or train less: --epochs, --max-steps, --method lora, or a smaller model."
+    return "Raise the limit, or set a shorter deploy.ttl_hours, or choose a smaller deploy.size."
+
+
+def _seconds(events: Iterable[Event], run: Run) -> float:
+    """How long a run ran: from each first word that it does to the end of that attempt, or to now."""
+    total, began = 0.0, None
+    for event in events:
+        if not isinstance(event, Status):
+            continue
+        if event.state == "running" and began is None:
+            began = event.at
+        elif began is not None and event.state != "running":
+            total, began = total + event.at - began, None
+    if began is not None:
+        total += (run.ended or time.time()) - began
+    return max(0.0, total)
