@@ -35,6 +35,7 @@ from phichat.events import Event, Progress, Step
 
 class ParrotSettings(Settings):
     usd_per_hour: float = Field(default=0, ge=0, description="What a parrot costs.")
+    budget: float | None = Field(default=None, description="What all of it may cost.")
     healthy: bool = Field(default=True, description="Whether it is.")
     seeds: SecretStr | None = Field(default=None, description="What it eats.")
 

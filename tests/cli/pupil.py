@@ -105,6 +105,7 @@ class PupilBackend(ParrotBackend):
         return Estimate(
             seconds=(60, 600),
             usd=(price, 2 * price),
+            usd_rate=price or None,
             memory_bytes=(gib, 2 * gib),
             memory_free=8 * 2**30,
             source="from the school's own figures",

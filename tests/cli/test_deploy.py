@@ -131,3 +131,17 @@ def test_env_of_what_is_not_deployed_prints_nothing(phichat: Run) -> None:
     done = phichat("env", *PAID)
     assert (done.code, done.out) == (1, "")
     assert "phichat deploy" in done.err
+
+
+def test_a_deployment_is_stopped_by_its_price_of_a_day(phichat: Run) -> None:
+    done = phichat("deploy", *PAID, "--yes", "--max-cost", "59")
+    assert done.code == 1 and "costs US$60.00 in a day, and --max-cost is US$59.00." in done.err
+    done = phichat("deploy", *PAID, "--yes", "--set", "backends.parrot.budget=1")
+    assert done.code == 1 and "US$1.00 of the budget of US$1.00 is left" in done.err
+    assert phichat("status").out == ""
+    assert phichat("deploy", *PAID, "--yes", "--max-cost", "60").code == 0
+    done = phichat("status", *PAID, "--set", "backends.parrot.budget=100")
+    assert done.err == (
+        "Jobs of this project: 0.0 h, US$0.00 by list price; what is alive: US$2.50 an hour; "
+        "left of the budget: US$100.00.\n"
+    )

@@ -181,3 +181,26 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_come_back(phichat: Run, school: P
     assert done.err == "slow is cancelled. To go on from its last checkpoint: phichat train\n"
     assert phichat("watch", "slow").code == 1
     assert [run["state"] for run in facts(phichat)] == ["cancelled"]
+
+
+def test_what_may_cost_more_than_it_may_never_begins(phichat: Run, school: Path) -> None:
+    paid = ("--set", "backends.pupil.usd_per_hour=2.5")
+    done = phichat("train", *paid, "--yes", "--max-cost", "4")
+    assert done.code == 1 and "may cost up to US$5.00, and --max-cost is US$4.00." in done.err
+    assert phichat("train", *paid, "--dry-run", "--max-cost", "4").code == 1
+    done = phichat("train", *paid, "--yes", "--set", "backends.pupil.budget=4")
+    assert done.code == 1 and "US$4.00 of the budget of US$4.00 is left." in done.err
+    assert facts(phichat) == [], "nothing was started"
+    assert phichat("train", "--max-cost", "0").code == 0, "what is free is free"
+    assert phichat("train", "--max-cost", "much").code == 2
+
+
+def test_the_limit_travels_with_the_job(phichat: Run, school: Path) -> None:
+    paid = ("--set", "backends.pupil.usd_per_hour=2.5", "--set", "backends.pupil.budget=9")
+    assert phichat("train", *paid, "--yes", "--max-cost", "$6").code == 0
+    told = json.loads(next((school / ".phichat" / "pupil" / "lessons").iterdir()).read_text("utf-8"))
+    assert told["max_usd"] == 6
+    (run,) = facts(phichat)
+    assert (run["priced"], run["usd_rate"]) == (True, 2.5)
+    name = run["name"]
+    assert phichat("train", *paid, "--yes").out == f"{name}\n", "the limit does not make it another run"

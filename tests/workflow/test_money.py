@@ -1,0 +1,105 @@
+"""What was spent, and the stop before the click."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phichat.backends.base import Dataset, DeploySpec, Estimate, TrainSpec
+from phichat.errors import QuotaError
+from phichat.events import Event, Log, Status
+from phichat.runs import Ledger, Run
+from phichat.workflow.money import Cost, Spending, affordable, cost, most, spent
+
+TRAIN = TrainSpec(name="phi", dataset=Dataset(train_file=Path("rows.jsonl")), base_model="phi-3.5-mini")
+DEPLOY = DeploySpec(name="chat", model="phi-3.5-mini")
+RANGE = Estimate(usd=(2, 5), usd_rate=3.673, source="a list")
+HOURLY = Estimate(usd=(0, 0), usd_per_hour=0.25)
+
+
+def ledger_of(folder: Path, events: list[Event], **run: object) -> tuple[Ledger, Run]:
+    ledger = Ledger(folder)
+    kept = ledger.write(Run.model_validate({"name": "phi", "backend": "azureml", "spec": TRAIN, **run}))
+    log = ledger.events("phi")
+    for number, event in enumerate(events):
+        log.append(event.model_copy(update={"seq": number}))
+    return ledger, kept
+
+
+STORY: list[Event] = [
+    Status(state="queued", at=0),
+    Status(state="preparing", at=100),
+    Status(state="running", at=1000),
+    Log(line="a line", at=1500),
+    Status(state="running", detail="still", at=2000),
+    Status(state="failed", at=4600),
+    Status(state="running", at=10_000),
+]
+
+
+def test_a_run_costs_what_it_ran_and_not_what_it_waited(tmp_path: Path) -> None:
+    ledger, run = ledger_of(tmp_path, STORY, priced=True, usd_rate=3.0, state="succeeded", ended=13_600)
+    assert cost(ledger, run) == Cost(hours=2.0, usd=6.0)
+    assert spent(ledger, "azureml") == Cost(hours=2.0, usd=6.0)
+    assert spent(ledger, "local") == Cost(hours=0.0, usd=0.0)
+
+
+def test_a_run_that_goes_on_costs_until_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger, run = ledger_of(tmp_path, STORY, priced=True, usd_rate=3.0, state="running")
+    monkeypatch.setattr("time.time", lambda: 11_800.0)
+    assert cost(ledger, run).hours == pytest.approx(1.5)
+
+
+def test_an_unknown_price_is_not_free(tmp_path: Path) -> None:
+    ledger, run = ledger_of(tmp_path, STORY, priced=True, state="succeeded", ended=13_600)
+    assert cost(ledger, run).usd is None
+    free = run.model_copy(update={"priced": False})
+    assert cost(ledger, free).usd == 0
+
+
+@pytest.mark.parametrize(
+    ("estimate", "spec", "told"),
+    [
+        (RANGE, TRAIN, 5.0),
+        (HOURLY, DEPLOY, 6.0),
+        (HOURLY, DEPLOY.model_copy(update={"ttl_hours": 8}), 2.0),
+        (Estimate(), TRAIN, None),
+    ],
+)
+def test_the_most_that_is_expected(
+    estimate: Estimate, spec: TrainSpec | DeploySpec, told: float | None
+) -> None:
+    assert most(estimate, spec) == told
+
+
+def test_within_the_limit_it_goes_on_with_the_smaller_one() -> None:
+    rich = Spending(usd=10, budget=100)
+    assert affordable(RANGE, TRAIN, max_usd=None, spending=Spending()) is None
+    assert affordable(RANGE, TRAIN, max_usd=6, spending=Spending()) == 6
+    assert affordable(RANGE, TRAIN, max_usd=6, spending=rich) == 6
+    assert affordable(RANGE, TRAIN, max_usd=None, spending=rich) == 90
+    assert affordable(Estimate(usd=(0, 0), usd_per_hour=0), TRAIN, max_usd=0, spending=rich) is None
+
+
+@pytest.mark.parametrize(
+    ("estimate", "spec", "max_usd", "spending", "told"),
+    [
+        (RANGE, TRAIN, 4.0, Spending(), "may cost up to US$5.00, and --max-cost is US$4.00."),
+        (RANGE, TRAIN, None, Spending(usd=8, budget=10), "US$2.00 of the budget of US$10.00 is left."),
+        (RANGE, TRAIN, 9.0, Spending(usd=12, budget=10), "US$0.00 of the budget of US$10.00 is left."),
+        (HOURLY, DEPLOY, 1.0, Spending(), "costs US$6.00 in a day, and --max-cost is US$1.00."),
+        (Estimate(source="no list"), TRAIN, 9.0, Spending(), "Nobody knows what phi costs"),
+    ],
+)
+def test_what_may_cost_more_is_stopped(
+    estimate: Estimate,
+    spec: TrainSpec | DeploySpec,
+    max_usd: float | None,
+    spending: Spending,
+    told: str,
+) -> None:
+    with pytest.raises(QuotaError) as caught:
+        affordable(estimate, spec, max_usd=max_usd, spending=spending)
+    assert told in caught.value.message
+    assert caught.value.hint
