@@ -128,24 +128,25 @@ class Arm:
             state = str((found.get("properties") or {}).get("provisioningState", "Succeeded")).lower()
             if state in ("failed", "canceled"):
                 raise BackendError(f"Azure could not {doing}: it ended {state}.", "phichat provision")
-            if state not in ("creating", "accepted", "updating", "running", "provisioning", "inprogress"):
+            if state == "succeeded":
                 return found
             await pause(_wait(response))
         raise UnavailableError(f"Azure is not done yet: {doing}.", "phichat provision")
 
     async def _finish(self, response: HttpResponse) -> None:
         """Follow the operation that a request has begun to its end."""
-        address = response.headers.get("Azure-AsyncOperation")
-        if not address:
-            return
-        for _ in range(PATIENCE):
+        operation = response.headers.get("Azure-AsyncOperation")
+        address = operation or (response.headers.get("Location") if response.status_code == 202 else None)
+        for _ in range(PATIENCE if address else 0):
             await pause(_wait(response))
-            response = await self._call("GET", address, "")
-            state = str(_json(response).get("status", "")).lower()
-            if state == "succeeded":
-                return
+            response = await self._call("GET", str(address), "")
+            state = str(_json(response).get("status", "")).lower() if operation else ""
             if state in ("failed", "canceled"):
                 raise _failed(response)
+            if state == "succeeded" or (not operation and response.status_code != 202):
+                return
+        if not address:
+            return
         raise UnavailableError("Azure is not done with the operation yet.", "phichat provision")
 
     async def _call(
