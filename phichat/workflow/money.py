@@ -117,9 +117,9 @@ def _seconds(events: Iterable[Event], run: Run) -> float:
     for event in events:
         if not isinstance(event, Status):
             continue
-        if event.state == "running" and began is None:
-            began = event.at
-        elif began is not None and event.state != "running":
+        if event.state == "running":
+            began = event.at if began is None else began
+        elif began is not None:
             total, began = total + event.at - began, None
     if began is not None:
         total += (run.ended or time.time()) - began

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
+from phichat.backends.azureml.account import Account, project_of
 from phichat.backends.azureml.settings import AzureMLSettings
 from phichat.backends.base import (
     Backend,
@@ -13,6 +15,7 @@ from phichat.backends.base import (
     Deployment,
     DeploymentState,
     DeploySpec,
+    Estimate,
     EvalSpec,
     Job,
     Message,
@@ -21,7 +24,7 @@ from phichat.backends.base import (
     TrainSpec,
     Usage,
 )
-from phichat.events import Event
+from phichat.events import Event, Step
 
 
 class AzureMLBackend(Backend[AzureMLSettings]):
@@ -30,8 +33,29 @@ class AzureMLBackend(Backend[AzureMLSettings]):
     title: ClassVar[str] = "Azure Machine Learning"
     settings_type: ClassVar[type[Settings]] = AzureMLSettings
 
+    def __init__(self, settings: AzureMLSettings, workdir: Path) -> None:
+        super().__init__(settings, workdir)
+        self._account = Account(settings, project_of(workdir))
+
     async def check(self) -> list[Check]:
-        return []
+        return await self._account.check()
+
+    async def sign_in(self, report: Report) -> bool:
+        return await self._account.with_code(report)
+
+    async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:
+        if spec is None:
+            return await self._account.plan()
+        return [Step(name=spec.name, state="planned", detail=f"in the workspace {self.settings.workspace}")]
+
+    async def provision(self, report: Report) -> None:
+        await self._account.provision(report)
+
+    async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
+        return await self._account.estimate(spec)
+
+    async def aclose(self) -> None:
+        self._account.close()
 
     async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
         self._unsupported("train a model")

@@ -20,9 +20,8 @@ from phichat.backends.base import Check
 from phichat.errors import BackendError
 
 if TYPE_CHECKING:
-    from phichat.backends.azureml.settings import AzureMLSettings
-
     from phichat.backends.azureml.arm import Arm, Json
+    from phichat.backends.azureml.settings import AzureMLSettings
 
 NEEDED = ("azure.ai.ml", "azure.identity")
 NAMES = ("subscription_id", "tenant_id", "resource_group", "workspace", "identity", "location")
@@ -33,7 +32,7 @@ STORAGE_API = "2021-12-02"
 
 async def checks(arm: Arm, settings: AzureMLSettings) -> list[Check]:
     """Everything that the other methods need, as far as it can be looked at: what comes first comes first."""
-    found = [_packages(), *_names(settings)]
+    found = [packages(), *_names(settings)]
     if not all(check.ok for check in found):
         return found
     signed = await _told("sign-in", lambda: _sign_in(arm))
@@ -60,7 +59,8 @@ async def _told(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
         return Check(name=name, ok=False, detail=error.message, fix=error.hint or "phichat check")
 
 
-def _packages() -> Check:
+def packages() -> Check:
+    """Whether the extra `azure` is installed; nothing is imported."""
     missing = [name.replace(".", "-") for name in NEEDED if not _installed(name)]
     told = f"missing: {', '.join(missing)}" if missing else "azure-ai-ml, azure-identity"
     fix = "pip install 'phichat[azure]'" if missing else ""

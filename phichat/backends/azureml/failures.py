@@ -80,7 +80,7 @@ def _filled(template: str, words: Mapping[str, str]) -> str:
 
 
 def _text(error: BaseException) -> str:
-    return str(getattr(error, "message", "") or error or type(error).__name__)
+    return str(getattr(error, "message", "") or str(error) or type(error).__name__)
 
 
 def _code(error: BaseException) -> str:

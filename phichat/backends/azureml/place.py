@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from phichat.errors import BackendError
 
 if TYPE_CHECKING:
-    from phichat.backends.azureml.settings import AzureMLSettings
-
     from phichat.backends.azureml.arm import Arm
+    from phichat.backends.azureml.settings import AzureMLSettings
 
 ML = "Microsoft.MachineLearningServices"
 SUBSCRIPTIONS_API = "2022-12-01"

@@ -23,10 +23,9 @@ from phichat.errors import BackendError, QuotaError, UnavailableError
 from phichat.events import Step
 
 if TYPE_CHECKING:
-    from phichat.backends.azureml.settings import AzureMLSettings
-
     from phichat.backends.azureml.arm import Arm, Json
     from phichat.backends.azureml.parts import Part
+    from phichat.backends.azureml.settings import AzureMLSettings
     from phichat.backends.base import Report
 
 PROVIDERS = (

@@ -10,9 +10,8 @@ from phichat.backends.azureml.place import ML_LISTS_API, Place
 from phichat.errors import QuotaError
 
 if TYPE_CHECKING:
-    from phichat.backends.azureml.settings import AzureMLSettings
-
     from phichat.backends.azureml.arm import Arm, Json
+    from phichat.backends.azureml.settings import AzureMLSettings
 
 RESERVE = 1.2
 """Managed endpoints keep 20 % more instances' worth of cores, for upgrades: E4s_v3 once needs 8, not 4.
