@@ -88,6 +88,7 @@ def loaded_by(code: str) -> set[str]:
         ("import phichat.cli", (*HEAVY, "pydantic", "httpx", "pluggy")),
         ("import phichat.workflow", (*HEAVY, "httpx", "keyring")),
         ("from phichat.backends.registry import Registry; Registry().load('local')", (*HEAVY, "httpx")),
+        ("from phichat.backends.registry import Registry; Registry().load('azureml')", (*HEAVY, "httpx")),
         ("import phichat.app", tuple(name for name in HEAVY if name not in ("textual", "rich"))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
