@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock
 from pydantic import Field, ValidationError
@@ -18,14 +19,28 @@ from phichat.events import Event, State, Status, dump, parse
 from phichat.paths import write_atomic
 
 
+class FlowSpec(Value):
+    """A batch of rows through a flow, from beginning to end in one command."""
+
+    name: str
+    flow: Literal["chat", "evaluate"]
+    engine: str
+    data: Path
+    deployment: str
+
+
+Spec = TrainSpec | EvalSpec | FlowSpec
+
+
 class Run(Value):
     """One job as the person asked for it. The place where it runs is the truth; this says where to look."""
 
     name: str
     backend: str
-    spec: TrainSpec | EvalSpec
+    spec: Spec
     job: Job | None = None
-    """None until the backend has taken it: whoever finds that asks the backend again, by the same name."""
+    """None until the backend has taken it: whoever finds that asks the backend again, by the same name.
+    A batch through a flow never has one."""
     created: float = Field(default_factory=time.time)
     """Seconds since the epoch."""
     ended: float | None = None

@@ -31,6 +31,7 @@ VERBS = {
     "deploy": "make a model answer chats",
     "env": "OPENAI_BASE_URL and OPENAI_API_KEY for other clients",
     "chat": "a conversation, or one answer on standard output",
+    "flow": "Prompt flow: serve the model through a flow, run batches, evaluate",
     "history": "conversations: list, search, export, import, delete",
     "status": "what is alive, where, and what it costs",
     "down": "stop and delete what is alive",

@@ -39,6 +39,7 @@ from phichat.history.log import Answerer
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Run
 from phichat.workflow.chatting import timed, with_system
+from phichat.workflow.flows import KIND, Flows
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.keeping import check_history, open_history
 from phichat.workflow.money import Spending, affordable, spent
@@ -72,6 +73,7 @@ class Project:
         self._guard = Guard(self.config.backend, registry)
         self._backend: AnyBackend | None = None
         self.training = Training(self.config, self.state, self._guard, lambda: self.backend)
+        self.flows = Flows(self.config, self.state, folders.cache, self.training.ledger, self.access)
         self._history: HistoryStore | None = None
 
     @classmethod
@@ -371,11 +373,17 @@ class Project:
         return await self._guard.call(self.backend.access(deployment or await self.ready(_ignore)))
 
     async def resources(self) -> list[Resource]:
-        """All that is alive and what it costs an hour."""
-        return await self._guard.call(self.backend.resources())
+        """All that is alive and what it costs an hour, what serves the rest of it first."""
+        flows = self.flows.resources()
+        if not self.backend.supports("resources"):
+            return flows
+        return [*flows, *await self._guard.call(self.backend.resources())]
 
     async def remove(self, resource: Resource, report: Report) -> None:
         """Stop and delete something that is alive."""
+        if resource.kind == KIND:
+            await self.flows.stop()
+            return
         await self._guard.call(self.backend.remove(resource, report))
 
     def spending(self, alive: Sequence[Resource] = ()) -> Spending:

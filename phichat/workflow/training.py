@@ -15,7 +15,7 @@ from phichat.config import Config
 from phichat.config.secret import offer_hf_token
 from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
 from phichat.events import Event, Status
-from phichat.runs import Ledger, Run, run_name
+from phichat.runs import FlowSpec, Ledger, Run, Spec, run_name
 from phichat.workflow.course import Course
 from phichat.workflow.evaluation import Evaluation, evaluation
 from phichat.workflow.guard import Guard
@@ -200,6 +200,10 @@ class Training:
         """
         from phichat.workflow.recipe import SHARED
 
+        if isinstance(run.spec, FlowSpec):
+            raise NotFoundError(
+                f"{run.name!r} is a batch through a flow: it has trained nothing.", "phichat runs"
+            )
         if run.spec.dataset.eval_file is None:
             told = f"The run {run.name!r} has no held-out rows to evaluate on."
             raise DataError(told, "Prepare the data again with --test-size, then train.")
@@ -216,6 +220,8 @@ class Training:
             ConfigError: it is on another backend.
         """
         job = self._here(run).job
+        if isinstance(run.spec, FlowSpec):
+            raise NotFoundError(f"{run.name!r} was a batch through a flow: there is no job.", "phichat runs")
         if job is None:
             raise NotFoundError(f"The run {run.name!r} never reached the backend.", "phichat train")
         return job
@@ -258,7 +264,7 @@ class Training:
             return Run(name=spec.name, backend=self._config.backend, spec=spec)
         if run.backend != self._config.backend:
             raise ConfigError(f"The run {run.name!r} is on backend {run.backend!r}.", "Choose another name.")
-        other = _differences(run.spec, spec) if run.job else []
+        other = _differences(run.spec, spec) if run.job or isinstance(run.spec, FlowSpec) else []
         if other:
             told = f"There is a run {run.name!r} already, with another {', '.join(other)}."
             raise ConfigError(told, "Choose another --name, or make one more with --again.")
@@ -300,7 +306,7 @@ def _evaluation_name(run: Run) -> str:
     return f"{run.name}-eval"
 
 
-def _differences(before: TrainSpec | EvalSpec, now: TrainSpec | EvalSpec) -> list[str]:
+def _differences(before: Spec, now: TrainSpec | EvalSpec) -> list[str]:
     """What two runs of one name do not have in common; nothing if one may go on as the other."""
     if not isinstance(before, TrainSpec) or not isinstance(now, TrainSpec):
         return [] if type(before) is type(now) else ["purpose"]

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
-
-from filelock import FileLock, Timeout
 
 from phichat.backends import openai
 from phichat.backends.base import Report
@@ -120,19 +118,3 @@ class ModelServers:
             if said
             else f"The model server ended before it was ready. {self._jobs.status(name).detail}"
         )
-
-
-@contextlib.asynccontextmanager
-async def locked(path: Path) -> AsyncIterator[None]:
-    """Hold a lock between processes without blocking the event loop while another holds it."""
-    lock = FileLock(path, thread_local=False)
-    while True:
-        try:
-            lock.acquire(blocking=False)
-            break
-        except Timeout:
-            await asyncio.sleep(POLL_SECONDS)
-    try:
-        yield
-    finally:
-        lock.release()

@@ -23,8 +23,9 @@ from phichat.backends.base import (
     Value,
 )
 from phichat.backends.local.checks import GIB
-from phichat.backends.local.servers import ModelServers, locked
+from phichat.backends.local.servers import ModelServers
 from phichat.backends.local.settings import LocalSettings
+from phichat.backends.locks import locked
 from phichat.errors import BackendError, ConfigError, NotFoundError
 from phichat.events import Event, Step
 from phichat.paths import bundled, write_atomic

@@ -83,7 +83,10 @@ def eval_losses(ledger: Ledger, run: Run) -> list[float]:
 
 def _model(run: Run) -> str:
     from phichat.backends.base import Job, TrainSpec
+    from phichat.runs import FlowSpec
 
     if isinstance(run.spec, TrainSpec):
         return run.spec.base_model
+    if isinstance(run.spec, FlowSpec):
+        return run.spec.deployment
     return run.spec.model.id if isinstance(run.spec.model, Job) else run.spec.model

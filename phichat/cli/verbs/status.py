@@ -33,7 +33,7 @@ async def _look(args: argparse.Namespace) -> tuple[list[DeploymentState], list[R
     from phichat.cli.options import open_project
 
     async with open_project(args) as project:
-        alive = await project.resources() if project.backend.supports("resources") else []
+        alive = await project.resources()
         return await project.deployments(), alive, project.spending(alive)
 
 

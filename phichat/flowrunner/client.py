@@ -1,0 +1,77 @@
+"""Chat through a flow server, whichever engine it runs on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from phichat.backends.base import Message, Usage
+from phichat.backends.openai import client, refusal
+from phichat.errors import BackendError, UnavailableError
+from phichat.flowrunner.rows import turns
+
+if TYPE_CHECKING:
+    import httpx
+
+BROKE_OFF = "\n[The answer broke off"
+"""How the last piece begins where the answer is no whole one: a stream has no other place to say it."""
+
+
+async def stream_flow(url: str, messages: Sequence[Message]) -> AsyncGenerator[str | Usage, None]:
+    """The answer piece by piece, then a `Usage` without counts; closing the generator ends the request.
+
+    Raises:
+        UnavailableError: nobody answers, or the answer broke off.
+        BackendError: the flow refused the question; its sentence is the message.
+    """
+    import httpx
+
+    headers = {"Accept": "text/event-stream, application/json"}
+    try:
+        async with (
+            client(url) as http,
+            http.stream("POST", f"{url}/score", json=body(messages), headers=headers) as response,
+        ):
+            if response.status_code != httpx.codes.OK:
+                raise await refusal(response)
+            empty = True
+            async for piece in _pieces(response):
+                empty = False
+                yield piece
+            if empty:
+                raise UnavailableError("The flow gave no answer, and no reason.", "Look at its log.")
+    except httpx.TransportError as error:
+        raise UnavailableError(
+            f"The flow at {url} cannot be reached: {error}.", "phichat flow serve"
+        ) from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise BackendError(f"{url} is no flow of ours: {error!r}.") from error
+    yield Usage(prompt_tokens=0, completion_tokens=0, finish_reason="stop")
+
+
+def body(messages: Sequence[Message]) -> dict[str, Any]:
+    """A conversation as a flow is asked: its last message is the question.
+
+    Raises:
+        BackendError: its messages do not alternate between user and assistant.
+    """
+    said = [(message.role, message.content) for message in messages]
+    system = said.pop(0)[1] if said and said[0][0] == "system" else ""
+    if [role for role, _ in said] != ["user", "assistant"] * (len(said) // 2) + ["user"]:
+        raise BackendError("A flow takes questions and answers in turn, and a question last.")
+    history = turns([(str(role), text) for role, text in said[:-1]])
+    return {"question": said[-1][1], "chat_history": history, "system": system}
+
+
+async def _pieces(response: httpx.Response) -> AsyncIterator[str]:
+    if not response.headers.get("content-type", "").startswith("text/event-stream"):
+        yield json.loads(await response.aread())["answer"]
+        return
+    async for line in response.aiter_lines():
+        if not line.startswith("data:"):
+            continue
+        piece = json.loads(line.removeprefix("data:")).get("answer", "")
+        if piece.startswith(BROKE_OFF):
+            raise UnavailableError(piece.strip("\n[]"), "Ask again.")
+        yield piece
