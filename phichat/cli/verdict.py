@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from phichat.cli.terminal import narrate, table
 from phichat.errors import BackendError
 from phichat.events import Status
+from phichat.runs import FlowSpec
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
@@ -28,7 +29,9 @@ def tell_end(project: Project, name: str, status: Status) -> None:
     """
     if status.state == "failed":
         reason = status.detail or "Nobody said why."
-        raise BackendError(f"{name} failed: {reason}", f"phichat logs {name}; to go on: phichat train")
+        flow = isinstance(project.training.ledger.run(name).spec, FlowSpec)
+        hint = "phichat flow run" if flow else f"phichat logs {name}; to go on: phichat train"
+        raise BackendError(f"{name} failed: {reason}", hint)
     if status.state == "cancelled":
         narrate(f"{name} was cancelled. To go on from its last checkpoint: phichat train")
         return

@@ -88,7 +88,8 @@ class Environment:
     def _tell(self, report: Report) -> None:
         """How many packages pip has come to; what it installs in the end takes a part of the time too."""
         said = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        wanted = self.requirements.read_text(encoding="utf-8").count("==")
+        pins = self.requirements.read_text(encoding="utf-8").splitlines()
+        wanted = sum(1 for line in pins if line and not line.startswith("#"))
         found = sum(1 for line in said if line.startswith("Collecting "))
         report(Progress(what="Prompt flow", done=min(found, wanted), total=wanted, unit="packages"))
 

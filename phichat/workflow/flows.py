@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from phichat.backends.base import Access, ChatOptions, Deployment, Message, Report, Resource
 from phichat.backends.locks import locked
@@ -18,7 +18,7 @@ from phichat.errors import DataError, NotFoundError
 from phichat.events import Piece, Reply
 from phichat.flowrunner import EngineName, Environment, engine
 from phichat.flowrunner.engines import Flow
-from phichat.flowrunner.rows import read_rows
+from phichat.flowrunner.rows import Asked, read_rows
 from phichat.flowrunner.server import FlowServer, Servers
 from phichat.runs import FlowSpec, Ledger, Run
 from phichat.workflow.batches import FlowResult, Story, answered
@@ -27,7 +27,19 @@ from phichat.workflow.chatting import timed, with_system
 KIND = "flow server"
 """What `Resource.kind` says of the flow server."""
 PORT = 8080
+NAMES: dict[Flow, str] = {"chat": "flow-run", "evaluate": "flow-evaluate"}
+"""How the runs of the ledger are called, by the flow."""
 Reach = Callable[[Deployment], Awaitable[Access]]
+
+
+class Batch(NamedTuple):
+    """What to ask, and how."""
+
+    flow: Flow
+    engine: EngineName
+    data: Path
+    """Where the rows are from."""
+    rows: Sequence[Asked]
 
 
 class Flows:
@@ -120,67 +132,44 @@ class Flows:
 
     # Batches
 
-    async def run(
-        self,
-        deployment: Deployment,
-        data: Path,
-        report: Report,
-        name: EngineName = "promptflow",
-        limit: int | None = None,
-    ) -> FlowResult:
-        """Ask every row of a file. Lines that fail are in the result, each with its reason.
-
-        Raises:
-            ConfigError: the engine is not set up.
-            DataError: the file cannot be read.
-            BackendError: the flow failed as a whole, or the deployment cannot be reached by others.
-        """
-        return await self._batch("chat", deployment, data, report, name, limit)
-
-    async def evaluate(
-        self,
-        deployment: Deployment,
-        data: Path | None,
-        report: Report,
-        name: EngineName = "promptflow",
-        limit: int | None = None,
-    ) -> FlowResult:
-        """Ask every row, greedily, and compare the answers with those that are wanted.
-
-        Without a file, the rows are those that the prepared data holds out.
+    async def batch(
+        self, flow: Flow, data: Path | None, name: EngineName = "promptflow", limit: int | None = None
+    ) -> Batch:
+        """What to ask: at most `limit` rows of a file, or those that the prepared data holds out.
 
         Raises:
             ConfigError: the engine is not set up.
             DataError: the file cannot be read, or nothing was held out.
-            BackendError: a flow failed as a whole, or the deployment cannot be reached by others.
         """
-        return await self._batch("evaluate", deployment, data or self._held_out(), report, name, limit)
+        self.check(name)
+        return await asyncio.to_thread(self._read, flow, name, data, limit)
 
-    async def _batch(
-        self,
-        flow: Flow,
-        deployment: Deployment,
-        data: Path,
-        report: Report,
-        name: EngineName,
-        limit: int | None,
-    ) -> FlowResult:
-        rows = await asyncio.to_thread(read_rows, data, limit)
-        chosen = engine(name, self.environment)
-        chosen.check()
+    async def run(self, batch: Batch, deployment: Deployment, report: Report) -> FlowResult:
+        """Ask every row, and in an evaluation compare each answer with the one that is wanted.
+
+        A row that fails is in the result, with its reason.
+
+        Raises:
+            BackendError: the flow failed as a whole, or the deployment cannot be reached by others.
+        """
         access = await self._reach(deployment)
         spec = FlowSpec(
-            name=self._ledger.free_name(f"flow-{'run' if flow == 'chat' else 'evaluate'}"),
-            flow=flow,
-            engine=name,
-            data=data,
+            name=self._ledger.free_name(NAMES[batch.flow]),
+            flow=batch.flow,
+            engine=batch.engine,
+            data=batch.data,
             deployment=deployment.id,
         )
         # An evaluation is to give the same numbers again.
-        options = self._options() if flow == "chat" else self._options(temperature=0.0)
+        options = self._options() if batch.flow == "chat" else self._options(temperature=0.0)
         run = Run(name=spec.name, backend=self._config.backend, spec=spec)
         with Story(self._ledger, run, report) as story:
-            return await answered(chosen, spec, rows, self._environ(access, options), story)
+            chosen = engine(batch.engine, self.environment)
+            return await answered(chosen, spec, batch.rows, self._environ(access, options), story)
+
+    def _read(self, flow: Flow, name: EngineName, data: Path | None, limit: int | None) -> Batch:
+        data = data.absolute() if data else self._held_out()
+        return Batch(flow, name, data, read_rows(data, limit))
 
     def _held_out(self) -> Path:
         """The rows that the data prepared last holds out.
@@ -203,7 +192,7 @@ class Flows:
         return ChatOptions(**{**configured, **changes})
 
     def _environ(self, access: Access, options: ChatOptions) -> dict[str, str]:
-        """What the flow reads: where to ask, with which key, and how. It goes to processes and is not kept."""
+        """What the flow reads: where to ask, with which key, and how; for processes, not to be kept."""
         body = {
             "model": access.model,
             "max_tokens": options.max_new_tokens,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +23,10 @@ class Upstream:
     """Where the deployment is, and what it has seen."""
 
     url: str = ""
+    key: str = KEY
     asked: list[dict[str, Any]] = field(default_factory=list)
+    stop: Callable[[], None] = lambda: None
+    """Ends it before its time."""
     gone: threading.Event = field(default_factory=threading.Event)
     """An endless answer has been stopped."""
 
@@ -32,7 +35,7 @@ class Upstream:
         return {"OPENAI_BASE_URL": self.url, "OPENAI_API_KEY": KEY}
 
     async def answer(self, request: Request) -> Response:
-        if request.headers.get("authorization") != f"Bearer {KEY}":
+        if request.headers.get("authorization") != f"Bearer {self.key}":
             return JSONResponse({"error": {"message": "The key is missing or wrong."}}, 401)
         body = await request.json()
         self.asked.append(body)
@@ -74,6 +77,7 @@ def _chunk(text: str | None, reason: str | None = None) -> str:
 def deployed() -> Iterator[Upstream]:
     """A deployment on this machine."""
     upstream = Upstream()
-    with serving(upstream.answer) as url:
-        upstream.url = f"{url}/v1"
+    with contextlib.ExitStack() as stack:
+        upstream.url = f"{stack.enter_context(serving(upstream.answer))}/v1"
+        upstream.stop = stack.close
         yield upstream

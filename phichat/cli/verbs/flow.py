@@ -11,6 +11,7 @@ from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
     from phichat.flowrunner import EngineName
+    from phichat.flowrunner.engines import Flow
     from phichat.flowrunner.server import FlowServer
     from phichat.workflow import Project
     from phichat.workflow.batches import FlowResult
@@ -129,14 +130,13 @@ async def _batch(args: argparse.Namespace, project: Project) -> int:
     from phichat.cli.answers import ready
     from phichat.cli.narration import narrated
 
-    name = _engine(args)
-    project.flows.check(name)
+    flow: Flow = "chat" if args.action == "run" else "evaluate"
+    batch = await project.flows.batch(flow, args.data, _engine(args), args.limit)
     deployment = await ready(project)
     if deployment is None:
         return 1
     with narrated() as narrator:
-        flow = project.flows.run if args.action == "run" else project.flows.evaluate
-        result = await flow(deployment, args.data, narrator, name, args.limit)
+        result = await project.flows.run(batch, deployment, narrator)
     (_as_json if args.json else _as_text)(result)
     return 1 if result.failed else 0
 
