@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from phichat.flowrunner import Environment
 
 # Before torch is imported anywhere: two spinning threads on two busy cores are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,7 +20,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
-"""Weights fetched once; the only thing that outlives a test run."""
+"""Weights and Prompt flow, fetched once; the only thing that outlives a test run."""
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +43,16 @@ def smollm2() -> Path:
     from phichat import models
 
     return asyncio.run(models.pull(models.resolve("smollm2"), CACHE, lambda event: None))
+
+
+@pytest.fixture(scope="session")
+def environment() -> Environment:
+    """Prompt flow's own environment; the first test run that asks for it makes it, as a person would."""
+    from phichat.flowrunner import Environment
+
+    made = Environment(CACHE)
+    asyncio.run(made.setup(lambda event: None))
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from pydantic import Field
+
 from phichat.backends.base import Value
 
 NAMES = {"exact_match": "Exact match", "f1": "F1", "similarity": "Similarity"}
@@ -43,7 +45,7 @@ class Answered(Value):
     reference: str | None = None
     answer: str | None = None
     error: str = ""
-    metrics: dict[str, float] = {}  # noqa: RUF012 - pydantic copies it
+    metrics: dict[str, float] = Field(default_factory=dict)
 
 
 def render(title: str, about: str, lines: Sequence[Answered], metrics: Mapping[str, float]) -> str:

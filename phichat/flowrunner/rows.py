@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from phichat.backends.base import Value
 from phichat.errors import DataError
 
@@ -20,7 +22,8 @@ class Asked(Value):
     line: int
     """Counted from 1."""
     question: str = ""
-    chat_history: list[dict[str, Any]] = []  # noqa: RUF012 - pydantic copies it
+    chat_history: list[Any] = Field(default_factory=list)
+    """The flow itself judges it."""
     system: str = ""
     reference: str | None = None
     error: str = ""

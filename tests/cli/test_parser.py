@@ -101,8 +101,8 @@ def loaded_by(*argv: str) -> set[str]:
 def test_help_loads_nothing_that_it_does_not_need(verb: str) -> None:
     loaded = loaded_by(*[verb, "--help"] if verb else ["--help"])
     assert not loaded & HEAVY
-    # Only the flags of `chat`, `data` and `train` are described by the configuration itself.
-    assert ("pydantic" in loaded) == (verb in ("chat", "data", "train"))
+    # Only the flags of `chat`, `data`, `flow` and `train` are described by the configuration itself.
+    assert ("pydantic" in loaded) == (verb in ("chat", "data", "flow", "train"))
 
 
 @pytest.mark.parametrize("line", ["models", "backends", "status", "check"])

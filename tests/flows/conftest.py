@@ -1,4 +1,4 @@
-"""The environment of Prompt flow, made once, and flow servers on both engines."""
+"""Flow servers on both engines."""
 
 from __future__ import annotations
 
@@ -15,16 +15,7 @@ import pytest
 
 from phichat.flowrunner import EngineName, Environment, engine
 from phichat.flowrunner.server import FlowServer, Servers
-from tests.conftest import CACHE
 from tests.flows.upstream import Upstream, deployed
-
-
-@pytest.fixture(scope="session")
-def environment() -> Environment:
-    """Prompt flow's own environment; the first test run that asks for it makes it, as a person would."""
-    made = Environment(CACHE)
-    asyncio.run(made.setup(lambda event: None))
-    return made
 
 
 @dataclass

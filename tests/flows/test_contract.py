@@ -174,11 +174,12 @@ async def test_chat_through_it_fails_in_clear_words(
 
 
 def test_it_is_for_this_machine_and_its_key_is_nowhere_to_be_read(served: Served) -> None:
-    port = served.server.port
     (listening,) = [
-        each for each in psutil.net_connections("tcp") if each.laddr[1:] == (port,) and not each.raddr
+        each
+        for each in psutil.net_connections("tcp")
+        if each.status == "LISTEN" and tuple(each.laddr)[1:] == (served.server.port,)
     ]
-    assert listening.laddr[0] == "127.0.0.1"
+    assert tuple(listening.laddr)[0] == "127.0.0.1"
     process = psutil.Process(listening.pid)
     family = [process, *process.parents()[:2], *process.children(recursive=True)]
     assert not [each for each in family if KEY in " ".join(each.cmdline())]

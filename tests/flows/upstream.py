@@ -27,8 +27,9 @@ class Upstream:
     asked: list[dict[str, Any]] = field(default_factory=list)
     stop: Callable[[], None] = lambda: None
     """Ends it before its time."""
+    begun: threading.Event = field(default_factory=threading.Event)
     gone: threading.Event = field(default_factory=threading.Event)
-    """An endless answer has been stopped."""
+    """An endless answer has been begun, and stopped."""
 
     @property
     def environ(self) -> dict[str, str]:
@@ -58,6 +59,7 @@ class Upstream:
                 if word == "vanish":
                     return
                 while word == "forever":
+                    self.begun.set()
                     try:
                         await anyio.sleep(0.01)
                         yield _chunk("!")

@@ -22,7 +22,9 @@ SHOWN = 5
 
 
 def arguments(parser: Parser) -> None:
-    """Take what to do, and with which engine."""
+    """Take what to do, with which engine, and how the model answers."""
+    from phichat.cli.options import add_config_flags
+
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     actions.add_parser("setup", help="make the environment that Prompt flow runs in (400 MB, once)")
     serve = actions.add_parser("serve", help="serve the chat flow on this machine, until Ctrl-C")
@@ -43,7 +45,10 @@ def arguments(parser: Parser) -> None:
     for batch in (run, evaluate):
         batch.add_argument("-n", "--limit", metavar="N", type=_count, help="only the first N lines")
         batch.add_argument("--json", action="store_true", help="every line, then the result, as JSON lines")
+    for asking in (serve, run):
+        add_config_flags(asking, "chat.temperature", "chat.top_p", "chat.seed")
     for action in (serve, run, evaluate):
+        add_config_flags(action, "base_model", "chat.system", "chat.max_new_tokens")
         action.add_argument(
             "--engine",
             choices=ENGINES,
