@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from phichat.backends.base import DeploySpec, Estimate, TrainSpec, Value
 from phichat.errors import QuotaError
 from phichat.events import Event, Status
+from phichat.runs import FlowSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,8 +57,12 @@ def cost(ledger: Ledger, run: Run) -> Cost:
 
 
 def spent(ledger: Ledger, backend: str) -> Cost:
-    """What all runs on a backend have taken; the unknown is left out of the sum."""
-    costs = [cost(ledger, run) for run in ledger.runs() if run.backend == backend]
+    """What all jobs on a backend have taken; the unknown is left out of the sum.
+
+    A batch through a flow is no job: its deployment is paid by the hour, asked or not.
+    """
+    jobs = [run for run in ledger.runs() if run.backend == backend and not isinstance(run.spec, FlowSpec)]
+    costs = [cost(ledger, run) for run in jobs]
     return Cost(hours=sum(each.hours for each in costs), usd=sum(each.usd or 0.0 for each in costs))
 
 

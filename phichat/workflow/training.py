@@ -98,6 +98,7 @@ class Training:
             BackendError: the backend does not take it.
         """
         run = await self._afforded(self._known(spec))
+        assert not isinstance(run.spec, FlowSpec), "a batch through a flow is nobody's to continue"
         spec = run.spec
         # Written before the call: whatever happens in it, the next one finds the job by the same name.
         run = self.ledger.write(run)

@@ -179,7 +179,7 @@ def test_it_is_for_this_machine_and_its_key_is_nowhere_to_be_read(served: Served
         for each in psutil.net_connections("tcp")
         if each.status == "LISTEN" and tuple(each.laddr)[1:] == (served.server.port,)
     ]
-    assert tuple(listening.laddr)[0] == "127.0.0.1"
+    assert listening.laddr[:1] == ("127.0.0.1",)
     process = psutil.Process(listening.pid)
     family = [process, *process.parents()[:2], *process.children(recursive=True)]
     assert not [each for each in family if KEY in " ".join(each.cmdline())]
