@@ -32,7 +32,7 @@ VERBS = {
     "env": "OPENAI_BASE_URL and OPENAI_API_KEY for other clients",
     "chat": "a conversation, or one answer on standard output",
     "flow": "Prompt flow: serve the model through a flow, run batches, evaluate",
-    "history": "conversations: list, search, export, import, delete",
+    "history": "conversations: list, search, export, import, delete, sync, move",
     "status": "what is alive, where, and what it costs",
     "down": "stop and delete what is alive",
     "web": "the application in a browser, on this machine",

@@ -6,6 +6,7 @@ import asyncio
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from phichat.backends.base import Check
 from phichat.config import Config, secret
@@ -13,19 +14,22 @@ from phichat.errors import ConfigError, HistoryError, PhichatError
 from phichat.history import HistoryStore
 from phichat.history.cosmos import CosmosStore, Place
 
+StoreName = Literal["sqlite", "cosmos"]
 CHECK_SECONDS = 30.0
 SECONDS_A_DAY = 86_400
 
 
-def open_history(config: Config, data: Path, environ: Mapping[str, str]) -> HistoryStore:
-    """The configured store of conversations; in the person's data folder where it is a file, or a copy.
+def open_history(
+    config: Config, data: Path, environ: Mapping[str, str], name: StoreName | None = None
+) -> HistoryStore:
+    """The configured store of conversations, or the named one; in the person's data folder if it is a file.
 
     Raises:
         ConfigError: something is not configured, or a package is not installed.
     """
     from phichat.history.sqlite import SqliteStore
 
-    if config.history.store == "sqlite":
+    if (name or config.history.store) == "sqlite":
         return SqliteStore(data / "history.db")
     from phichat.history.synced import SyncedStore
     from phichat.history.synced.journal import Journal
@@ -33,15 +37,6 @@ def open_history(config: Config, data: Path, environ: Mapping[str, str]) -> Hist
     there = place(config, environ)
     copy = data / f"history-{there.fingerprint}.db"
     return SyncedStore(SqliteStore(copy), CosmosStore(there), Journal(copy.with_suffix(".journal")))
-
-
-def open_named(name: str, config: Config, data: Path, environ: Mapping[str, str]) -> HistoryStore:
-    """The store `sqlite` or `cosmos` itself, whichever is configured; for a move between them."""
-    if name == "cosmos":
-        return CosmosStore(place(config, environ))
-    from phichat.history.sqlite import SqliteStore
-
-    return SqliteStore(data / "history.db")
 
 
 def place(config: Config, environ: Mapping[str, str]) -> Place:

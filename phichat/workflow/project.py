@@ -34,17 +34,18 @@ from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.errors import NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Piece, Reply, Step
-from phichat.history import Conversation, ConversationLog, HistoryStore
+from phichat.history import Conversation, ConversationLog, HistoryStore, Merged
 from phichat.history.log import Answerer
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Run
 from phichat.workflow.chatting import timed, with_system
 from phichat.workflow.flows import KIND, Flows
 from phichat.workflow.guard import Guard, bounded
-from phichat.workflow.keeping import check_history, open_history
+from phichat.workflow.keeping import StoreName, check_history, open_history
 from phichat.workflow.money import Spending, affordable, spent
 from phichat.workflow.training import Training, offer_token
 
+_STORES: tuple[StoreName, ...] = ("sqlite", "cosmos")
 CHECK_SECONDS = 60.0
 """How long a backend may take to check itself before that counts as a failed check."""
 
@@ -288,6 +289,19 @@ class Project:
         if self._history is None:
             self._history = open_history(self.config, self.folders.data, self.loaded.environ)
         return self._history
+
+    async def move_history(self, to: StoreName, *, remove: bool = False) -> Merged:
+        """Bring every conversation from the other store into this one; see `phichat.history.moving`."""
+        from phichat.history.moving import move
+
+        async with contextlib.AsyncExitStack() as opened:
+            stores = []
+            for name in _STORES:
+                store = open_history(self.config, self.folders.data, self.loaded.environ, name)
+                opened.push_async_callback(store.aclose)
+                stores.append(store)
+            source, target = stores if to == "cosmos" else stores[::-1]
+            return await move(source, target, remove=remove)
 
     async def conversation(self, conversation_id: str | None = None) -> ConversationLog:
         """A new conversation of this project, or a stored one to go on with.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from phichat.errors import HistoryError, NotFoundError, UnreachableError
-from phichat.history import Conversation, HistoryStore, StoredMessage, Transcript
+from phichat.history import Conversation, HistoryStore, StoredMessage, Sync, Transcript
 from phichat.history.cosmos import CosmosStore, Place
 from phichat.history.formats import jsonl
 from phichat.history.sqlite import SqliteStore
@@ -38,16 +39,14 @@ def place(cosmos_server: Server) -> Place:
 @pytest.fixture
 async def here(tmp_path: Path, place: Place) -> AsyncIterator[SyncedStore]:
     """One machine."""
-    async with closing(machine(tmp_path / "here", place)) as store:
-        assert isinstance(store, SyncedStore)
+    async with aclosing(machine(tmp_path / "here", place)) as store:
         yield store
 
 
 @pytest.fixture
 async def there(tmp_path: Path, place: Place) -> AsyncIterator[SyncedStore]:
     """Another one."""
-    async with closing(machine(tmp_path / "there", place)) as store:
-        assert isinstance(store, SyncedStore)
+    async with aclosing(machine(tmp_path / "there", place)) as store:
         yield store
 
 
@@ -166,8 +165,7 @@ async def test_a_branch_that_was_chosen_stays_chosen(here: SyncedStore, there: S
 async def test_a_program_that_died_in_the_middle_of_a_write_is_made_good(
     tmp_path: Path, place: Place, there: SyncedStore
 ) -> None:
-    async with closing(machine(tmp_path / "here", place)) as store:
-        assert isinstance(store, SyncedStore)
+    async with aclosing(machine(tmp_path / "here", place)) as store:
         made = await begun(store)
         await store.synchronise()
         # It died after it had noted what it would do, and then another that had done it but not said so.
@@ -175,8 +173,7 @@ async def test_a_program_that_died_in_the_middle_of_a_write_is_made_good(
         await store._journal.begin(made.id)
         message = StoredMessage(conversation_id=made.id, role="user", content="Kept")
         await store.local.append(message)
-    async with closing(machine(tmp_path / "here", place)) as store:
-        assert isinstance(store, SyncedStore)
+    async with aclosing(machine(tmp_path / "here", place)) as store:
         await store.synchronise()
     await there.synchronise()
     assert (await there.read(made.id)).messages == (message,)
@@ -184,11 +181,11 @@ async def test_a_program_that_died_in_the_middle_of_a_write_is_made_good(
 
 async def test_a_lost_journal_loses_nothing(tmp_path: Path, place: Place, there: SyncedStore) -> None:
     copy = elsewhere()
-    async with closing(machine(tmp_path / "here", place)) as store:
+    async with aclosing(machine(tmp_path / "here", place)) as store:
         await store.merge([copy])
     for file in (tmp_path / "here").glob("copy.journal*"):
         file.unlink()
-    async with closing(machine(tmp_path / "here", place)) as store:
+    async with aclosing(machine(tmp_path / "here", place)) as store:
         await store.synchronise()
     await there.synchronise()
     assert await there.read(copy.conversation.id) == copy
@@ -218,20 +215,16 @@ async def test_a_change_during_a_round_is_sent_by_the_next(
 async def test_in_the_background_it_is_sent_by_itself(
     tmp_path: Path, place: Place, there: SyncedStore
 ) -> None:
-    async with closing(machine(tmp_path / "here", place, background=True)) as store:
-        synced = asyncio.Event()
-        told: list[str] = []
-
-        def listen() -> None:
-            told.append(store.sync.state)
-            if store.sync.state == "synced":
-                synced.set()
-
-        store.on_sync(listen)
+    async with aclosing(machine(tmp_path / "here", place, background=True)) as store:
+        news = asyncio.Event()
+        told: list[Sync] = []
+        store.on_sync(lambda: (told.append(store.sync), news.set())[1])
         made = await begun(store)
         await said(store, made, "Hello")
-        await synced.wait()
-        assert told[0] == "syncing" and store.sync.pending == 0
+        while store.sync.state != "synced":
+            news.clear()
+            await news.wait()
+        assert told[0][:2] == ("syncing", 1) and told[-1][:2] == ("synced", 0)
         await there.synchronise()
         assert len((await there.read(made.id)).messages) == 1
 
@@ -239,7 +232,7 @@ async def test_in_the_background_it_is_sent_by_itself(
 async def test_the_end_of_a_program_sends_what_was_said_last(
     tmp_path: Path, place: Place, there: SyncedStore
 ) -> None:
-    async with closing(machine(tmp_path / "here", place, background=True)) as store:
+    async with aclosing(machine(tmp_path / "here", place, background=True)) as store:
         made = await begun(store)
         await said(store, made, "Goodbye")
     await there.synchronise()

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phichat.cli.keeping import catch_up, conversations, move, recover, synchronise, told
 from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ def arguments(parser: Parser) -> None:
     way.add_argument("--undo", action="store_true", help="bring them back")
     way.add_argument("--purge", action="store_true", help="delete them for good")
     delete.add_argument("--yes", action="store_true", help="do not ask")
+    sync = actions.add_parser("sync", help="send what was said here, fetch what was said elsewhere")
+    sync.add_argument("--json", action="store_true", help="how it stands as a JSON object")
+    move = actions.add_parser("move", help="bring all conversations from one store into the other")
+    move.add_argument("--to", choices=("sqlite", "cosmos"), required=True, help="the store they go to")
+    move.add_argument("--remove", action="store_true", help="remove what has arrived from where it was")
+    move.add_argument("--yes", action="store_true", help="do not ask")
     actions.add_parser("recover", help="make a new store of what can be read in a damaged one")
 
 
@@ -80,9 +87,13 @@ async def _run(args: argparse.Namespace) -> int:
         "export": _export,
         "import": _import,
         "delete": _delete,
-        "recover": _recover,
+        "sync": synchronise,
+        "move": move,
+        "recover": recover,
     }
     async with open_project(args) as project:
+        if args.action in (None, "list", "search", "export"):
+            await catch_up(project.history)
         return await actions[args.action](args, project)
 
 
@@ -164,7 +175,7 @@ async def _export(args: argparse.Namespace, project: Project) -> int:
         return 0
     path = Path(args.output)
     count = await export(store, ids, path, _format(args))
-    narrate(f"{_conversations(count)} in {path}.")
+    narrate(f"{conversations(count)} in {path}.")
     return 0
 
 
@@ -193,13 +204,7 @@ async def _import(args: argparse.Namespace, project: Project) -> int:
         if args.json:
             out_json("imported", {"file": str(path), **merged._asdict()})
             continue
-        told = [f"{_conversations(merged.added)} added"]
-        told += [
-            f"{count} {word}"
-            for count, word in ((merged.changed, "changed"), (merged.known, "known already"))
-            if count
-        ]
-        narrate(f"{path}: {', '.join(told)}.")
+        narrate(f"{path}: {told(merged)}.")
     return 0
 
 
@@ -225,23 +230,6 @@ async def _delete(args: argparse.Namespace, project: Project) -> int:
     return 0
 
 
-async def _recover(_: argparse.Namespace, project: Project) -> int:
-    from phichat.cli.terminal import narrate
-    from phichat.errors import UnsupportedError
-    from phichat.history.sqlite import SqliteStore
-    from phichat.history.sqlite.recovery import recover
-
-    store = project.history
-    if not isinstance(store, SqliteStore):
-        raise UnsupportedError(f"The conversations in {store.where} are not in a file to recover.")
-    saved = await asyncio.to_thread(recover, store.path)
-    narrate(
-        f"{_conversations(saved.conversations)} with {saved.messages:,} messages are in {store.path} again."
-    )
-    narrate(f"The damaged file is {saved.kept}.")
-    return 0
-
-
 def _scope(args: argparse.Namespace, project: Project) -> str | None:
     """The project to look at; None: all of them, as outside of any."""
     return None if args.all or project.root is None else str(project.root)
@@ -251,10 +239,6 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
-
-
-def _conversations(count: int) -> str:
-    return f"{count:,} conversation{'' if count == 1 else 's'}"
 
 
 def _visible(text: str) -> str:

@@ -23,7 +23,7 @@ THROTTLED = 9
 LONGEST_WAIT_SECONDS = 30
 BATCH = 50
 """Documents of one transaction: it may have 100, and 2 MB."""
-BATCH_LENGTH = 150_000
+BATCH_LENGTH = 80_000
 """Characters of one transaction's texts, for the same reason as `PART_LENGTH`."""
 INDEXING = {
     "indexingMode": "consistent",
@@ -168,7 +168,9 @@ class Container:
             enable_endpoint_discovery=not here,
             connection_verify=not here,
         )
-        await self._open.enter_async_context(client)
+        # It opens a connection before it asks for anything, and leaves it open where that fails.
+        self._open.push_async_exit(client)
+        await client.__aenter__()
         return await self._made(client)
 
     async def _credential(self) -> str | AsyncTokenCredential:

@@ -14,8 +14,9 @@ from phichat.history.values import Conversation, StoredMessage, known_options, s
 Document = dict[str, Any]
 T = TypeVar("T")
 
-PART_LENGTH = 150_000
-"""Characters of a document's text. A document may have 2 MB of JSON, in which a character has at most 12."""
+PART_LENGTH = 80_000
+"""Characters of a document's text. Its JSON, in which a character has at most 12 bytes, stays below 1 MB;
+Cosmos DB takes 2."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 

@@ -25,29 +25,32 @@ def explained(place: Place) -> Iterator[None]:
     try:
         yield
     except ClientAuthenticationError as error:
-        raise HistoryError(f"Nobody is signed in who may use {place}.", SIGN_IN) from error
+        raise HistoryError(f"Nobody is signed in who may use {place.service}.", SIGN_IN) from error
     except HttpResponseError as error:
         raise _refusal(place, error.status_code or 0, str(error.message)) from error
     except (AzureError, TimeoutError, OSError) as error:
-        raise UnreachableError(f"{place} cannot be reached.", "phichat history sync, when it can") from error
+        raise UnreachableError(
+            f"{place.service} cannot be reached.", "phichat history sync, when it can"
+        ) from error
 
 
 def _refusal(place: Place, status: int, told: str) -> HistoryError:
     if status == 401:
-        return HistoryError(f"{place} does not accept the key.", SIGN_IN)
+        return HistoryError(f"{place.service} does not accept the key.", SIGN_IN)
     if status == 403:
         return HistoryError(
-            f"{place} refuses whoever is signed in, or this address.",
+            f"{place.service} refuses whoever is signed in, or this address.",
             "They need the role 'Cosmos DB Built-in Data Contributor', and the account's firewall must let"
             " this machine in.",
         )
     if status == 413:
-        return HistoryError(f"{place} does not take a document as large as that.")
+        return HistoryError(f"{place.service} does not take a document as large as that.")
     if status == 429:
         return UnreachableError(
-            f"{place} is asked for more than its throughput allows.", "Try again in a moment."
+            f"{place.service} is asked for more than its throughput allows.", "Try again in a moment."
         )
     if status in WORTH_TRYING:
-        return UnreachableError(f"{place} answered {status}.", "phichat history sync, later")
-    reason = told.strip().splitlines()[0][:200] if told.strip() else "without a reason"
-    return HistoryError(f"{place} answered {status}: {reason}")
+        return UnreachableError(f"{place.service} answered {status}.", "phichat history sync, later")
+    lines = [line.strip() for line in told.splitlines() if line.strip() and "Status code:" not in line]
+    reason = lines[0][:200] if lines else "without a reason."
+    return HistoryError(f"{place.service} answered {status}: {reason}")

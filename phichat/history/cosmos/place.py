@@ -39,6 +39,10 @@ class Place:
         told = "\n".join([self.endpoint.rstrip("/"), self.database, self.container, self.owner])
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
+    @property
+    def service(self) -> str:
+        """The account, for people."""
+        return f"Azure Cosmos DB {urlsplit(self.endpoint).netloc}"
+
     def __str__(self) -> str:
-        host = urlsplit(self.endpoint).netloc
-        return f"Azure Cosmos DB {host}/{self.database}/{self.container}, as {self.owner}"
+        return f"{self.service}/{self.database}/{self.container}, as {self.owner}"

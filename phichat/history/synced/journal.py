@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,13 +49,13 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._file = Connection(path, _open)
 
-    async def begin(self, conversation_id: str, *, purge: bool = False, durable: bool = True) -> None:
-        """Note that a conversation is about to be changed; until `end` it cannot be settled."""
-        await self._mark(conversation_id, purge, time.time() + WRITING_SECONDS, durable)
+    async def begin(self, *ids: str, purge: bool = False, durable: bool = True) -> None:
+        """Note that conversations are about to be changed; until `end` they cannot be settled."""
+        await self._mark(ids, purge, time.time() + WRITING_SECONDS, durable)
 
-    async def end(self, conversation_id: str, *, purge: bool = False) -> None:
+    async def end(self, *ids: str, purge: bool = False) -> None:
         """Note that the change is made."""
-        await self._mark(conversation_id, purge, 0.0, durable=False)
+        await self._mark(ids, purge, 0.0, durable=False)
 
     async def marks(self) -> list[Mark]:
         """What is to be sent, the oldest change first."""
@@ -117,12 +118,12 @@ class Journal:
         """Let go of the file."""
         await self._file.aclose()
 
-    async def _mark(self, conversation_id: str, purge: bool, busy: float, durable: bool) -> None:
+    async def _mark(self, ids: Sequence[str], purge: bool, busy: float, durable: bool) -> None:
         def mark(connection: sqlite3.Connection) -> None:
             with transaction(connection, durable=durable):
-                connection.execute(
+                connection.executemany(
                     "INSERT OR REPLACE INTO marks (conversation, purge, busy) VALUES (?, ?, ?)",
-                    (storable(conversation_id), purge, busy),
+                    ((storable(each), purge, busy) for each in ids),
                 )
 
         await self._file.run(mark)

@@ -62,8 +62,11 @@ class Rounds:
         since = int(await self._journal.fact(SINCE) or 0)
         whole = True
         async for some in _groups(self._remote.changes(max(since - OVERLAP_SECONDS, 0))):
+            # What was changed here meanwhile waits for the next round, which joins both.
+            waiting = {mark.conversation_id for mark in await self._journal.marks()}
             new = [change for change in some if known.get(change.conversation_id) != change.version]
-            whole = all(await asyncio.gather(*map(self._fetch, new))) and whole
+            free = [change for change in new if change.conversation_id not in waiting]
+            whole = all(await asyncio.gather(*map(self._fetch, free))) and len(free) == len(new) and whole
             if whole:  # so that a first round that is interrupted goes on where it was
                 await self._journal.note(SINCE, some[-1].at)
         await self._journal.note(SYNCED, time.time())
@@ -85,10 +88,9 @@ class Rounds:
 
     async def _fetch(self, change: Change) -> bool:
         """Take in what was changed; False if that is not all there yet."""
-        waiting = {mark.conversation_id: mark for mark in await self._journal.marks()}
-        if change.conversation_id in waiting:  # it was changed here meanwhile: the next round joins both
-            return False
         if change.purged:
+            if any(mark.conversation_id == change.conversation_id for mark in await self._journal.marks()):
+                return False
             await self._local.purge(change.conversation_id)
         else:
             try:
@@ -117,8 +119,8 @@ class Rounds:
     async def _mark_all(self) -> None:
         """Send everything that is here: the journal is new, and the conversations need not be."""
         for deleted in (False, True):
-            async for conversation in self._local.conversations(deleted=deleted):
-                await self._journal.end(conversation.id)
+            ids = [each.id async for each in self._local.conversations(deleted=deleted)]
+            await self._journal.end(*ids)
         await self._journal.note(COMPLETE, 1)
 
 

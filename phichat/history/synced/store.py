@@ -121,8 +121,7 @@ class SyncedStore(HistoryStore):
 
     async def merge(self, transcripts: Sequence[Transcript]) -> Merged:
         ids = [transcript.conversation.id for transcript in transcripts]
-        for each in ids:
-            await self._journal.begin(each, durable=each == ids[-1])
+        await self._journal.begin(*ids)
         merged = await self._noted(self.local.merge(transcripts), ids)
         await self._wake()
         return merged
@@ -170,8 +169,7 @@ class SyncedStore(HistoryStore):
             ids = []
             raise
         finally:
-            for each in ids:
-                await self._journal.end(each, purge=purge)
+            await self._journal.end(*ids, purge=purge)
 
     async def _wake(self) -> None:
         """Something is to be sent."""
