@@ -218,7 +218,12 @@ async def test_in_the_background_it_is_sent_by_itself(
     async with aclosing(machine(tmp_path / "here", place, background=True)) as store:
         news = asyncio.Event()
         told: list[Sync] = []
-        store.on_sync(lambda: (told.append(store.sync), news.set())[1])
+
+        def listen() -> None:
+            told.append(store.sync)
+            news.set()
+
+        store.on_sync(listen)
         made = await begun(store)
         await said(store, made, "Hello")
         while store.sync.state != "synced":
