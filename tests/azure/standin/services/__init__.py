@@ -1,0 +1,1 @@
+"""The services of Azure that the stand-in speaks for, one module each."""

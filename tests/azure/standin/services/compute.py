@@ -1,0 +1,72 @@
+"""Compute clusters: made by a long-running operation, as large as the quota lets them be."""
+
+from __future__ import annotations
+
+from tests.azure.standin.services.workspaces import ARM, WORKSPACE
+from tests.azure.standin.wire import Json, Request, Response, Service, answer, error, route
+
+API = "2023-08-01-preview"
+
+
+class Compute(Service):
+    """The clusters by path."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Json] = {}
+        self.failing = ""
+        """Why the next cluster cannot be made; its long-running operation ends Failed then."""
+        self.operations: dict[str, Json] = {}
+
+    @route("GET", ARM, rf"{WORKSPACE}/computes/(?P<name>[^/]+)")
+    def get(self, request: Request, name: str, **place: str) -> Response:
+        found = self.found.get(request.path.lower())
+        return answer(found) if found else _missing(name)
+
+    @route("PUT", ARM, rf"{WORKSPACE}/computes/(?P<name>[^/]+)")
+    def put(self, request: Request, name: str, **place: str) -> Response:
+        body = request.json
+        operation = f"op-{len(self.operations) + 1}"
+        url = f"https://management.azure.com/subscriptions/{place['subscription']}/providers/"
+        url += f"Microsoft.MachineLearningServices/locations/eastus2/computeOperationsStatus/{operation}"
+        if self.failing:
+            told = {"code": "ComputeOperationFailed", "message": self.failing}
+            self.operations[operation] = {"status": "Failed", "error": told}
+            self.failing = ""
+        else:
+            self.operations[operation] = {"status": "Succeeded"}
+            self.found[request.path.lower()] = _made(request.path, name, body)
+        cluster = _made(request.path, name, body)
+        told_url = f"{url}?api-version={API}"
+        return answer(cluster, 201, Azure_AsyncOperation=told_url, Retry_After="0")
+
+    @route("DELETE", ARM, rf"{WORKSPACE}/computes/(?P<name>[^/]+)")
+    def delete(self, request: Request, name: str, **place: str) -> Response:
+        self.found.pop(request.path.lower(), None)
+        return Response(200)
+
+    @route(
+        "GET",
+        ARM,
+        r"/subscriptions/[^/]+/providers/Microsoft\.MachineLearningServices/locations/[^/]+"
+        r"/computeOperationsStatus/(?P<operation>[^/]+)",
+    )
+    def operation(self, request: Request, operation: str) -> Response:
+        return answer({"id": request.path, "name": operation, **self.operations[operation]}, Retry_After="0")
+
+
+def _missing(name: str) -> Response:
+    return error(404, "ResourceNotFound", f"Compute {name} was not found.")
+
+
+def _made(path: str, name: str, body: Json) -> Json:
+    told = body["properties"]
+    state = {"provisioningState": "Succeeded", "isAttachedCompute": False, "provisioningErrors": None}
+    inner = {"currentNodeCount": 0, "targetNodeCount": 0, "allocationState": "Steady", **told["properties"]}
+    return {
+        "id": path,
+        "name": name,
+        "type": "Microsoft.MachineLearningServices/workspaces/computes",
+        "location": body["location"],
+        "tags": body.get("tags", {}),
+        "properties": {**told, **state, "properties": inner},
+    }

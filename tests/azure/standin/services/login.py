@@ -1,0 +1,100 @@
+"""Signing in: tokens of an application, and who may ask anything at all."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+
+from tests.azure.standin.wire import Request, Response, Service, answer, error, route
+
+HEADER: dict[str, object] = {"alg": "none"}
+HOST = r"login\.microsoftonline\.com"
+
+
+class Login(Service):
+    """Gives tokens to the one application that it knows, and tells which tokens are good."""
+
+    def __init__(self, tenant: str, client: str, secret: str) -> None:
+        self.tenant = tenant
+        self.client = client
+        self.secret = secret
+        self.tokens: set[str] = set()
+        self.given = 0
+        self.lifetime = 3600
+        """Seconds; the SDK asks for a new token five minutes before the end of the old one."""
+
+    def expire(self) -> None:
+        """No token that was given out is good any more."""
+        self.tokens.clear()
+
+    def refusal(self, request: Request) -> Response | None:
+        """What a request without a good token is told; None where none is needed, or it is good."""
+        guarded = request.host == "management.azure.com" or request.host.endswith(".api.azureml.ms")
+        if not guarded or request.path.lower().endswith("/discovery") or request.bearer in self.tokens:
+            return None
+        return error(
+            401,
+            "ExpiredAuthenticationToken" if request.bearer else "AuthenticationFailed",
+            "The access token is missing, expired or not yet valid.",
+            WWW_Authenticate=f'Bearer authorization_uri="https://login.microsoftonline.com/{self.tenant}"',
+        )
+
+    @route("GET", HOST, r"/common/discovery/instance")
+    def instance(self, request: Request) -> Response:
+        metadata = [
+            {
+                "preferred_network": "login.microsoftonline.com",
+                "preferred_cache": "login.windows.net",
+                "aliases": ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com"],
+            }
+        ]
+        endpoint = f"https://login.microsoftonline.com/{self.tenant}/v2.0/.well-known/openid-configuration"
+        return answer({"tenant_discovery_endpoint": endpoint, "api-version": "1.1", "metadata": metadata})
+
+    @route("GET", HOST, r"/(?P<tenant>[^/]+)/v2\.0/\.well-known/openid-configuration")
+    def configuration(self, request: Request, tenant: str) -> Response:
+        base = f"https://login.microsoftonline.com/{tenant}"
+        return answer(
+            {
+                "issuer": f"{base}/v2.0",
+                "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+                "token_endpoint": f"{base}/oauth2/v2.0/token",
+                "device_authorization_endpoint": f"{base}/oauth2/v2.0/devicecode",
+                "jwks_uri": f"{base}/discovery/v2.0/keys",
+                "tenant_region_scope": "NA",
+                "cloud_instance_name": "microsoftonline.com",
+            }
+        )
+
+    @route("POST", HOST, r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token")
+    def token(self, request: Request, tenant: str) -> Response:
+        form = request.form
+        if form.get("client_id") != self.client or form.get("client_secret") != self.secret:
+            told = "AADSTS7000215: Invalid client secret provided."
+            return answer({"error": "invalid_client", "error_description": told}, 401)
+        return answer(
+            {
+                "token_type": "Bearer",
+                "expires_in": self.lifetime,
+                "ext_expires_in": self.lifetime,
+                "access_token": self.new(),
+            }
+        )
+
+    def new(self) -> str:
+        """A token that is good from now on."""
+        self.given += 1
+        claims = {
+            "tid": self.tenant,
+            "oid": self.client,
+            "exp": int(time.time()) + self.lifetime,
+            "n": self.given,
+        }
+        token = ".".join(_part(part) for part in (HEADER, claims)) + ".signature"
+        self.tokens.add(token)
+        return token
+
+
+def _part(value: dict[str, object]) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
