@@ -44,7 +44,7 @@ def instead(response: Response) -> Callable[[Request, Callable[[Request], Respon
 def busy(status: int = 429) -> Callable[[Request, Callable[[Request], Response]], Response]:
     """Throttled, or broken for a moment; the client may come again at once."""
     return instead(
-        error(status, "TooManyRequests" if status == 429 else "ServerError", "Not now.", Retry_After="0")
+        error(status, "TooManyRequests" if status == 429 else "ServerError", "Not now.", Retry_After="0.01")
     )
 
 

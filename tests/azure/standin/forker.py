@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import array
 import atexit
+import importlib
 import json
 import os
 import runpy
@@ -18,7 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-LIBRARIES = ("torch", "transformers", "trl", "peft", "datasets", "accelerate")
+LIBRARIES = ("torch", "transformers", "trl.trainer.sft_trainer", "peft", "datasets")
 SHIM = """#!{python} -IS
 import array, json, os, signal, socket, sys
 peer = socket.socket(socket.AF_UNIX)
@@ -71,10 +72,7 @@ def main(address: str) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for name in LIBRARIES:
-        __import__(name)
-    from trl import SFTTrainer
-
-    assert SFTTrainer
+        importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         peer, _ = server.accept()

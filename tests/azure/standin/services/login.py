@@ -85,7 +85,7 @@ class Login(Service):
     def new(self) -> str:
         """A token that is good from now on."""
         self.given += 1
-        claims = {
+        claims: dict[str, object] = {
             "tid": self.tenant,
             "oid": self.client,
             "exp": int(time.time()) + self.lifetime,
