@@ -46,7 +46,7 @@ class PromptFlow(Engine):
         # On its default engine, flask, the page is broken since 1.18.1.
         serve = ["flow", "serve", "--source", str(_copy("chat", folder)), "--engine", "fastapi"]
         where = ["--host", "127.0.0.1", "--port", str(port), "--skip-open-browser"]
-        return Command([*self._pf(), *serve, *where], _home(folder))
+        return Command([*self._pf(), *serve, *where], quiet_home(folder))
 
     async def batch(
         self, flow: Flow, rows: Sequence[Row], folder: Path, environ: Mapping[str, str], report: Report
@@ -64,7 +64,7 @@ class PromptFlow(Engine):
                 report(Progress(what="answers", done=done, total=len(rows)))
 
         argv = [*self._pf(), *create, *mapping]
-        code = await run(argv, log, env={**environ, **_home(folder)}, cwd=folder, look=look)
+        code = await run(argv, log, env={**environ, **quiet_home(folder)}, cwd=folder, look=look)
         if code != 0:
             raise BackendError(f"Prompt flow failed: {last_words(log)}", f"All of it is in {log}")
         return _read(results, len(rows))
@@ -73,7 +73,7 @@ class PromptFlow(Engine):
         return [str(self._environment.python), str(bundled("flows") / "pf.py")]
 
 
-def _home(folder: Path) -> dict[str, str]:
+def quiet_home(folder: Path) -> dict[str, str]:
     """The variables that keep Prompt flow out of the person's home folder, and quiet."""
     home = _home_folder(folder)
     home.mkdir(parents=True, exist_ok=True)

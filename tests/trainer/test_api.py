@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +15,10 @@ import openai
 import pytest
 
 import api
-from tests.trainer.answers import Reference, endless, user
+from phichat.flowrunner import Environment
+from phichat.flowrunner.promptflow import quiet_home
+from tests.flows import tutorial
+from tests.trainer.answers import DEADLINE, Reference, endless, user
 from tests.trainer.servers import KEY, ServerProcess, ready
 
 QUESTION = [{"role": "user", "content": "Who founded Microsoft?"}]
@@ -105,6 +109,23 @@ def test_the_official_client_gets_its_errors(server: ServerProcess, official: op
         pytest.raises(openai.AuthenticationError, match="The key is missing or wrong"),
     ):
         ask(stranger)
+
+
+@pytest.mark.timeout(600)  # the first run of all makes the environment of Prompt flow
+def test_the_tutorials_own_flow(server: ServerProcess, environment: Environment, tmp_path: Path) -> None:
+    flow = tutorial.write(tmp_path, f"{server.url}/score", KEY)
+    command = [str(environment.python), "-m", "promptflow._cli.pf", "flow", "test", "--flow", str(flow)]
+    done = subprocess.run(
+        [*command, "--inputs", "input_data=Who wrote Faust?"],
+        env={**os.environ, **quiet_home(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout[done.stdout.index("{") :])["answer"]
+    assert answer.startswith("Who wrote Faust?") and answer != "Who wrote Faust?"
 
 
 def test_curl(server: ServerProcess, said: str) -> None:
