@@ -90,6 +90,7 @@ def loaded_by(code: str) -> set[str]:
     [
         ("import phichat", (*HEAVY, "pydantic", "httpx", "pluggy")),
         ("import phichat.cli", (*HEAVY, "pydantic", "httpx", "pluggy")),
+        ("import phichat.history.cosmos, phichat.history.synced", (*HEAVY, "aiohttp", "httpx", "keyring")),
         ("import phichat.workflow", (*HEAVY, "httpx", "keyring")),
         ("import phichat.cli.verbs.flow, phichat.flowrunner.promptflow", (*HEAVY, "httpx", "keyring")),
         ("import deployment, plain, batch, metrics", ("promptflow", "phichat", "pydantic")),

@@ -41,7 +41,8 @@ async def synchronise(args: argparse.Namespace, project: Project) -> int:
         if args.json:
             out_json("sync", {"where": store.where, **store.sync._asdict()})
         elif store.sync.pending:
-            narrate(f"{conversations(store.sync.pending)} of this machine are not there yet.")
+            wait = "waits" if store.sync.pending == 1 else "wait"
+            narrate(f"{conversations(store.sync.pending)} of this machine {wait} to be sent.")
     if store.sync.state == "local":
         narrate(f"The conversations are in {store.where} and nowhere else: there is nothing to sync.")
     elif not args.json:
