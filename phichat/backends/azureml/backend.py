@@ -35,27 +35,27 @@ class AzureMLBackend(Backend[AzureMLSettings]):
 
     def __init__(self, settings: AzureMLSettings, workdir: Path) -> None:
         super().__init__(settings, workdir)
-        self._account = Account(settings, project_of(workdir))
+        self.account = Account(settings, project_of(workdir))
 
     async def check(self) -> list[Check]:
-        return await self._account.check()
+        return await self.account.check()
 
     async def sign_in(self, report: Report) -> bool:
-        return await self._account.with_code(report)
+        return await self.account.with_code(report)
 
     async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:
         if spec is None:
-            return await self._account.plan()
+            return await self.account.plan()
         return [Step(name=spec.name, state="planned", detail=f"in the workspace {self.settings.workspace}")]
 
     async def provision(self, report: Report) -> None:
-        await self._account.provision(report)
+        await self.account.provision(report)
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
-        return await self._account.estimate(spec)
+        return await self.account.estimate(spec)
 
     async def aclose(self) -> None:
-        self._account.close()
+        self.account.close()
 
     async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
         self._unsupported("train a model")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
 from collections.abc import Callable
 from datetime import datetime
@@ -110,6 +111,8 @@ class SignIn:
 
     def _credential(self) -> Any:
         if self._chain is None:
+            # It writes every attempt on standard error, unasked; what failed is told by whoever asked.
+            logging.getLogger("azure.identity").setLevel(logging.ERROR)
             from azure.identity import ChainedTokenCredential, DefaultAzureCredential
 
             options: dict[str, Any] = {"additionally_allowed_tenants": [self.tenant]} if self.tenant else {}
@@ -123,13 +126,14 @@ class SignIn:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if self._record is not None:
                 record = AuthenticationRecord.deserialize(self._record.read_text(encoding="utf-8"))
-                silent = {"authentication_record": record, "disable_automatic_authentication": True}
-                return [self._by_code(kept=True, **silent)]
+                return [self._by_code(kept=True, authentication_record=record)]
         return []
 
     def _by_code(self, *, kept: bool, **options: Any) -> Any:
         from azure.identity import DeviceCodeCredential, TokenCachePersistenceOptions
 
+        # Whoever asks for a token later must not be kept waiting for a person.
+        options["disable_automatic_authentication"] = True
         if self.tenant:
             options["tenant_id"] = self.tenant
         if kept:

@@ -49,7 +49,7 @@ def translate(error: BaseException, doing: str, login: str = "az login") -> Back
     if known is not None:
         return type(known)(f"Azure could not {doing}. {known.message}", known.hint)
     told = f"Azure could not {doing}: {text.rstrip('.')}{_request(error)}."
-    if status == 401:
+    if status == 401 or _unknown_person(error):
         return AuthError(told, login)
     if _absent(error):
         return NotFoundError(told, CHECK)
@@ -94,6 +94,12 @@ def _codes(error: object) -> Iterator[str]:
         yield str(code)
     for each in getattr(error, "details", None) or ():
         yield from _codes(each)
+
+
+def _unknown_person(error: BaseException) -> bool:
+    from azure.core.exceptions import ClientAuthenticationError
+
+    return isinstance(error, ClientAuthenticationError)
 
 
 def _absent(error: BaseException) -> bool:

@@ -1,0 +1,91 @@
+"""Signing in on the wire: who is signed in already, or a person with a code; without `az`."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from phichat.backends.azureml.credential import MANAGEMENT, SignIn, login_command
+from phichat.errors import AuthError
+from phichat.events import Event, Status
+from tests.azure.places import Lab
+from tests.azure.standin.cloud import TENANT, Cloud
+
+
+@pytest.fixture
+def nobody(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
+    """Azure on a machine without an application's secret, and without any of the programs that sign in."""
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    # The address at which a machine of Azure's asks who it is; a test may not connect to it.
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "dev")
+    return cloud
+
+
+def test_the_application_of_the_environment_is_asked_first(cloud: Cloud) -> None:
+    sign_in = SignIn(TENANT)
+    assert sign_in.who == ""
+    assert sign_in.get_token(MANAGEMENT).token in cloud.login.tokens
+    assert sign_in.get_token_info(MANAGEMENT).token in cloud.login.tokens
+    assert sign_in.who == "EnvironmentCredential"
+    sign_in.close()
+
+
+async def test_nobody_is_signed_in_and_az_is_not_there(nobody: Cloud, lab: Lab) -> None:
+    with pytest.raises(AuthError) as caught:
+        await lab().plan(None)
+    assert "You are not signed in to Azure." in caught.value.message
+    assert caught.value.hint == "phichat login"
+
+
+def test_the_command_that_mends_it_is_one_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert login_command("contoso.com") == "phichat login"
+    az = tmp_path / "az"
+    az.touch(mode=0o755)
+    assert login_command() == "az login"
+    assert login_command("contoso.com") == "az login --tenant contoso.com"
+
+
+async def test_a_person_signs_in_with_a_code(nobody: Cloud, lab: Lab) -> None:
+    here, told = lab(), list[Event]()
+    nobody.login.waits = 2
+    assert not await here.sign_in(told.append), "this machine has no keyring of the operating system"
+    first, last = told
+    assert isinstance(first, Status) and isinstance(last, Status)
+    assert "https://login.microsoft.com/device" in first.detail and "ABCD1234E" in first.detail
+    assert last.detail == "signed in as ada@contoso.com"
+    assert (await here.plan(None))[0].state == "reused", "and is signed in from now on"
+    asked = [request for request in nobody.requests if request.path.endswith("/devicecode")]
+    assert [request.path.split("/")[1] for request in asked] == ["organizations"]
+
+
+async def test_the_tenant_of_the_settings_is_the_one_to_sign_in_to(nobody: Cloud, lab: Lab) -> None:
+    await lab(tenant_id=TENANT).sign_in(lambda event: None)
+    (asked,) = [request for request in nobody.requests if request.path.endswith("/devicecode")]
+    assert asked.path.split("/")[1] == TENANT
+
+
+async def test_a_code_that_nobody_enters(nobody: Cloud, lab: Lab) -> None:
+    nobody.login.declines = True
+    with pytest.raises(AuthError) as caught:
+        await lab().sign_in(lambda event: None)
+    assert caught.value.hint == "phichat login"
+
+
+async def test_waiting_for_a_person_does_not_hold_up_the_rest(nobody: Cloud, lab: Lab) -> None:
+    here, told = lab(), list[Event]()
+    nobody.login.waits = 3
+    task = asyncio.create_task(here.sign_in(told.append))
+    await asyncio.sleep(0)
+    assert not task.done()
+    await task
+
+
+async def test_a_check_asks_nobody_for_a_code(nobody: Cloud, lab: Lab) -> None:
+    found = [check for check in await lab().check() if not check.ok]
+    assert [check.name for check in found] == ["sign-in"]
+    assert not any("devicecode" in request.path for request in nobody.requests)
