@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from phichat.backends.azureml import arm
+from phichat.backends.azureml.backend import AzureMLBackend
+from tests.azure.places import Lab, lab_of
 from tests.azure.standin.cloud import Cloud, opened
 
 
@@ -33,3 +39,37 @@ def cloud(azure: Cloud) -> Iterator[Cloud]:
     azure.forget()
     yield azure
     assert not azure.unknown, azure.unknown[0]
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
+    """The stand-in with a subscription in which nothing was made yet, for one test."""
+    with opened(tmp_path / "azure") as (cloud, environment):
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        yield cloud
+        assert not cloud.unknown, cloud.unknown[0]
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for Azure here."""
+
+    async def pause(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(arm, "pause", pause)
+
+
+@pytest.fixture
+async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
+    """Opens the backend of a project, as often as a test likes."""
+    opened: list[AzureMLBackend] = []
+
+    def lab(**settings: Any) -> AzureMLBackend:
+        opened.append(lab_of(tmp_path, **settings))
+        return opened[-1]
+
+    yield lab
+    for each in opened:
+        await each.aclose()

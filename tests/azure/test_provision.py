@@ -13,7 +13,6 @@ from phichat.events import Event, Step, dump
 from tests.azure.places import Lab, lab_of
 from tests.azure.standin.cloud import SECRET, SUBSCRIPTION, Cloud, opened
 from tests.azure.standin.faults import Fault, busy, drop_after, drop_before, instead
-from tests.azure.standin.services import login
 from tests.azure.standin.wire import Request, Response, error
 
 PARTS = [
@@ -40,93 +39,93 @@ def ends(told: list[Event]) -> dict[str, str]:
     return {event.name: event.state for event in told if isinstance(event, Step)}
 
 
-async def test_a_plan_only_looks(cloud: Cloud, lab: Lab) -> None:
+async def test_a_plan_only_looks(empty: Cloud, lab: Lab) -> None:
     plan = await lab().plan(None)
     assert [step.name for step in plan][: len(PARTS)] == PARTS
     assert {step.state for step in plan[1 : len(PARTS)]} == {"planned"}
-    asked = [request for request in cloud.requests if request.host == "management.azure.com"]
+    asked = [request for request in empty.requests if request.host == "management.azure.com"]
     assert len(asked) > 10 and {request.method for request in asked} == {"GET"}
 
 
-async def test_everything_is_made_once_and_found_again(cloud: Cloud, lab: Lab) -> None:
+async def test_everything_is_made_once_and_found_again(empty: Cloud, lab: Lab) -> None:
     told: list[Event] = []
     await lab().provision(told.append)
     assert [name for name, state in ends(told).items() if state == "done"] == PARTS[1:]
-    assert len(cloud.made()) == len(set(cloud.made())) == len(PARTS) - 1
-    assert {each["tags"]["phichat"] for each in cloud.resources.all.values()} == {"lab"}
-    cloud.forget()
+    assert len(empty.made()) == len(set(empty.made())) == len(PARTS) - 1
+    assert {each["tags"]["phichat"] for each in empty.resources.all.values()} == {"lab"}
+    empty.forget()
     again: list[Event] = []
     await lab().provision(again.append)
-    assert cloud.made() == []
+    assert empty.made() == []
     assert set(ends(again).values()) == {"reused"}
     assert {step.state for step in await lab().plan(None)} == {"reused"}
 
 
-async def test_the_identity_gets_what_it_needs_and_no_more(cloud: Cloud, lab: Lab) -> None:
+async def test_the_identity_gets_what_it_needs_and_no_more(empty: Cloud, lab: Lab) -> None:
     await lab().provision(lambda event: None)
-    given = {each["roleDefinitionId"][-36:]: each for each in cloud.roles.assignments.values()}
+    given = {each["roleDefinitionId"][-36:]: each for each in empty.roles.assignments.values()}
     assert set(given) == set(ROLES)
     for role, kind in ROLES.items():
         assert kind in given[role]["scope"]
     await lab(contributor=True).provision(lambda event: None)
-    (more,) = (each for each in cloud.roles.assignments.values() if each["scope"].endswith("/phichat"))
+    (more,) = (each for each in empty.roles.assignments.values() if each["scope"].endswith("/phichat"))
     assert more["roleDefinitionId"].endswith("b24988ac-6180-42a0-ab88-20f7382dd24c")
 
 
-async def test_the_ids_of_the_identity_are_looked_up(cloud: Cloud, lab: Lab) -> None:
+async def test_the_ids_of_the_identity_are_looked_up(empty: Cloud, lab: Lab) -> None:
     here = lab()
     arm = here.account.arm
     place = await place_of(arm, here.settings)
     assert await identity_of(arm, place) is None
     await here.provision(lambda event: None)
     found = await identity_of(arm, place)
-    (made,) = cloud.resources.of("Microsoft.ManagedIdentity/userAssignedIdentities")
+    (made,) = empty.resources.of("Microsoft.ManagedIdentity/userAssignedIdentities")
     assert found is not None and found.resource_id == made["id"]
     assert found.client_id == made["properties"]["clientId"]
 
 
-async def test_a_subscription_that_is_new_is_registered_first(cloud: Cloud, lab: Lab) -> None:
-    cloud.subscriptions.registered.clear()
+async def test_a_subscription_that_is_new_is_registered_first(empty: Cloud, lab: Lab) -> None:
+    empty.subscriptions.registered.clear()
     plan = await lab().plan(None)
     assert plan[0].state == "planned" and "Microsoft.Storage" in plan[0].detail
     await lab().provision(lambda event: None)
-    assert sum("/register" in each for each in cloud.made()) == 8
+    assert sum("/register" in each for each in empty.made()) == 8
 
 
-async def test_the_only_subscription_need_not_be_named(cloud: Cloud, lab: Lab) -> None:
+async def test_the_only_subscription_need_not_be_named(empty: Cloud, lab: Lab) -> None:
     await lab(subscription_id="").plan(None)
-    cloud.subscriptions.others.append({"subscriptionId": "1", "displayName": "Other", "state": "Enabled"})
+    empty.subscriptions.others.append({"subscriptionId": "1", "displayName": "Other", "state": "Enabled"})
     with pytest.raises(BackendError) as caught:
         await lab(subscription_id="").plan(None)
     assert f"Pay-As-You-Go ({SUBSCRIPTION}), Other (1)" in caught.value.message
     assert "subscription_id" in caught.value.hint
 
 
-async def test_new_identities_and_roles_are_waited_for(cloud: Cloud, lab: Lab) -> None:
-    cloud.roles.unknown, cloud.roles.unspread, cloud.slowly.looks = 3, 2, 3
+async def test_new_identities_and_roles_are_waited_for(empty: Cloud, lab: Lab) -> None:
+    empty.roles.unknown, empty.roles.unspread, empty.slowly.looks = 3, 2, 3
     await lab().provision(lambda event: None)
-    assert len(cloud.roles.assignments) == 2
+    assert len(empty.roles.assignments) == 2
 
 
-async def test_a_role_that_somebody_gave_in_the_portal_is_enough(cloud: Cloud, lab: Lab) -> None:
+async def test_a_role_that_somebody_gave_in_the_portal_is_enough(empty: Cloud, lab: Lab) -> None:
     await lab().provision(lambda event: None)
-    for number, name in enumerate(list(cloud.roles.assignments)):
-        cloud.roles.assignments[f"0000000{number}"] = cloud.roles.assignments.pop(name)
-    cloud.forget()
+    for number, name in enumerate(list(empty.roles.assignments)):
+        empty.roles.assignments[f"0000000{number}"] = empty.roles.assignments.pop(name)
+    empty.forget()
     await lab().provision(lambda event: None)
-    assert cloud.made() == []
+    assert empty.made() == []
 
 
-async def test_a_workspace_that_is_there_keeps_what_it_has(cloud: Cloud, lab: Lab) -> None:
+async def test_a_workspace_that_is_there_keeps_what_it_has(empty: Cloud, lab: Lab) -> None:
     await lab().provision(lambda event: None)
-    (workspace,) = cloud.resources.of("Microsoft.MachineLearningServices/workspaces")
+    (workspace,) = empty.resources.of("Microsoft.MachineLearningServices/workspaces")
     del workspace["properties"]["containerRegistry"]
-    cloud.roles.assignments.clear()
-    cloud.forget()
+    empty.roles.assignments.clear()
+    empty.forget()
     told: list[Event] = []
     await lab().provision(told.append)
     assert ends(told)["role AcrPull"] == "planned", "the registry comes with the first image"
-    assert len(cloud.made()) == 1
+    assert len(empty.made()) == 1
     workspace["location"] = "West Europe"
     with pytest.raises(BackendError, match="is in westeurope, not in eastus2"):
         await lab().provision(told.append)
@@ -135,31 +134,31 @@ async def test_a_workspace_that_is_there_keeps_what_it_has(cloud: Cloud, lab: La
 # Quota
 
 
-async def test_missing_quota_is_asked_for_once(cloud: Cloud, lab: Lab) -> None:
-    cloud.quotas.limits["standardNCADSA100v4Family"] = 0
+async def test_missing_quota_is_asked_for_once(empty: Cloud, lab: Lab) -> None:
+    empty.quotas.limits["standardNCADSA100v4Family"] = 0
     plan = await lab().plan(None)
     assert any(step.state == "planned" and "a limit of 24 vCPUs" in step.detail for step in plan)
     told: list[Event] = []
     await lab().provision(told.append)
     assert ends(told)["quota Standard NCADSA100v4 Family Cluster Dedicated vCPUs"] == "done"
-    assert cloud.quotas.limits["standardNCADSA100v4Family"] == 24
+    assert empty.quotas.limits["standardNCADSA100v4Family"] == 24
     await lab().provision(told.append)
-    assert len(cloud.quotas.requests) == 1
+    assert len(empty.quotas.requests) == 1
 
 
-async def test_a_request_under_review_is_not_made_again(cloud: Cloud, lab: Lab) -> None:
-    cloud.quotas.limits["standardNCADSA100v4Family"] = 0
-    cloud.quotas.decides = "InProgress"
+async def test_a_request_under_review_is_not_made_again(empty: Cloud, lab: Lab) -> None:
+    empty.quotas.limits["standardNCADSA100v4Family"] = 0
+    empty.quotas.decides = "InProgress"
     for _ in range(2):
         told: list[Event] = []
         await lab().provision(told.append)
         assert ends(told)["quota Standard NCADSA100v4 Family Cluster Dedicated vCPUs"] == "running"
-    assert len(cloud.quotas.requests) == 1
+    assert len(empty.quotas.requests) == 1
 
 
-async def test_refused_quota_names_the_page_and_the_numbers(cloud: Cloud, lab: Lab) -> None:
-    cloud.quotas.limits["standardNCADSA100v4Family"] = 0
-    cloud.quotas.decides = "Failed"
+async def test_refused_quota_names_the_page_and_the_numbers(empty: Cloud, lab: Lab) -> None:
+    empty.quotas.limits["standardNCADSA100v4Family"] = 0
+    empty.quotas.decides = "Failed"
     told: list[Event] = []
     for _ in range(2):
         with pytest.raises(QuotaError) as caught:
@@ -168,22 +167,22 @@ async def test_refused_quota_names_the_page_and_the_numbers(cloud: Cloud, lab: L
     wanted = "eastus2, Standard NCADSA100v4 Family Cluster Dedicated vCPUs, new limit 24"
     assert wanted in caught.value.hint
     assert ends(told)["role AcrPull"] == "reused", "all else is made"
-    assert len(cloud.quotas.requests) == 1, "not asked again on the same day"
-    cloud.quotas.requests[0]["at"] = "2026-01-01T00:00:00Z"
+    assert len(empty.quotas.requests) == 1, "not asked again on the same day"
+    empty.quotas.requests[0]["at"] = "2026-01-01T00:00:00Z"
     with pytest.raises(QuotaError):
         await lab().provision(told.append)
-    assert len(cloud.quotas.requests) == 2
+    assert len(empty.quotas.requests) == 2
 
 
-async def test_the_region_is_full_whatever_the_family(cloud: Cloud, lab: Lab) -> None:
-    cloud.quotas.region_limit = 10
+async def test_the_region_is_full_whatever_the_family(empty: Cloud, lab: Lab) -> None:
+    empty.quotas.region_limit = 10
     with pytest.raises(QuotaError) as caught:
         await lab().provision(lambda event: None)
     assert "Total Cluster Dedicated Regional vCPUs, new limit 32" in caught.value.hint
-    assert cloud.quotas.requests == []
+    assert empty.quotas.requests == []
 
 
-async def test_a_location_without_the_size_says_so(cloud: Cloud, lab: Lab) -> None:
+async def test_a_location_without_the_size_says_so(empty: Cloud, lab: Lab) -> None:
     with pytest.raises(QuotaError, match="westus does not offer Standard_NC24ads_A100_v4"):
         await lab(location="westus").plan(None)
 
@@ -196,18 +195,18 @@ async def test_a_location_without_the_size_says_so(cloud: Cloud, lab: Lab) -> No
     [busy(429), busy(500), busy(503), drop_before, drop_after],
     ids=["429", "500", "503", "dropped before", "dropped after"],
 )
-async def test_what_passes_is_not_even_noticed(cloud: Cloud, lab: Lab, act: object) -> None:
+async def test_what_passes_is_not_even_noticed(empty: Cloud, lab: Lab, act: object) -> None:
     for path in ("storageAccounts/", "Microsoft.MachineLearningServices/workspaces/", "roleAssignments/"):
         for method in ("GET", "PUT"):
-            cloud.faults.append(Fault(method, path, act))  # type: ignore[arg-type]
+            empty.faults.append(Fault(method, path, act))  # type: ignore[arg-type]
     told: list[Event] = []
     await lab().provision(told.append)
     assert "failed" not in ends(told).values()
-    assert len(cloud.resources.all) == 8 and len(cloud.roles.assignments) == 2
+    assert len(empty.resources.all) == 8 and len(empty.roles.assignments) == 2
 
 
-async def test_what_fails_in_the_end_is_told_and_made_again(cloud: Cloud, lab: Lab) -> None:
-    cloud.resources.fails["Microsoft.KeyVault/vaults"] = "VaultAlreadyExists"
+async def test_what_fails_in_the_end_is_told_and_made_again(empty: Cloud, lab: Lab) -> None:
+    empty.resources.fails["Microsoft.KeyVault/vaults"] = "VaultAlreadyExists"
     told: list[Event] = []
     with pytest.raises(BackendError, match="still holds the name"):
         await lab().provision(told.append)
@@ -216,10 +215,10 @@ async def test_what_fails_in_the_end_is_told_and_made_again(cloud: Cloud, lab: L
     assert ends(told)["key vault"] == "done" and ends(told)["storage account"] == "reused"
 
 
-async def test_who_is_not_allowed_is_told_what_and_where(cloud: Cloud, lab: Lab) -> None:
+async def test_who_is_not_allowed_is_told_what_and_where(empty: Cloud, lab: Lab) -> None:
     action = "Microsoft.Storage/storageAccounts/write"
     told = f"The client 'x' does not have authorization to perform action '{action}' over scope '/subs/x'."
-    cloud.faults.append(Fault("PUT", "storageAccounts/", instead(error(403, "AuthorizationFailed", told))))
+    empty.faults.append(Fault("PUT", "storageAccounts/", instead(error(403, "AuthorizationFailed", told))))
     with pytest.raises(BackendError) as caught:
         await lab().provision(lambda event: None)
     assert f"You may not do {action} on /subs/x." in caught.value.message
@@ -227,14 +226,14 @@ async def test_who_is_not_allowed_is_told_what_and_where(cloud: Cloud, lab: Lab)
 
 
 @pytest.mark.parametrize("path", ["resourceGroups/phichat$", "workspaces/phichat$", "roleAssignments$"])
-async def test_an_expired_sign_in_never_reads_as_not_there(cloud: Cloud, lab: Lab, path: str) -> None:
+async def test_an_expired_sign_in_never_reads_as_not_there(empty: Cloud, lab: Lab, path: str) -> None:
     expired = instead(error(401, "ExpiredAuthenticationToken", "The access token expired."))
-    cloud.faults.append(Fault("GET", path, expired, times=9))
+    empty.faults.append(Fault("GET", path, expired, times=9))
     with pytest.raises(AuthError) as caught:
         await lab().provision(lambda event: None)
     assert "The sign-in to Azure has expired." in caught.value.message
     before = {"resourceGroups/phichat$": 0, "workspaces/phichat$": 1, "roleAssignments$": 8}
-    assert len(cloud.made()) == before[path], "and nothing more was made"
+    assert len(empty.made()) == before[path], "and nothing more was made"
 
 
 @pytest.mark.parametrize(
@@ -246,36 +245,35 @@ async def test_an_expired_sign_in_never_reads_as_not_there(cloud: Cloud, lab: La
     ],
     ids=["no subscription", "a page of somebody else", "not allowed"],
 )
-async def test_only_not_found_reads_as_not_there(cloud: Cloud, lab: Lab, answer: object) -> None:
-    cloud.faults.append(Fault("GET", "storageAccounts/", instead(answer), times=99))  # type: ignore[arg-type]
+async def test_only_not_found_reads_as_not_there(empty: Cloud, lab: Lab, answer: object) -> None:
+    empty.faults.append(Fault("GET", "storageAccounts/", instead(answer), times=99))  # type: ignore[arg-type]
     with pytest.raises(BackendError):
         await lab().provision(lambda event: None)
-    assert not cloud.resources.of("Microsoft.Storage/storageAccounts")
+    assert not empty.resources.of("Microsoft.Storage/storageAccounts")
 
 
 async def test_a_wrong_secret_is_no_reason_to_make_anything(
-    cloud: Cloud, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    empty: Cloud, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "wrong")
     with pytest.raises(AuthError, match="secret of the application"):
         await lab().provision(lambda event: None)
-    assert [request for request in cloud.requests if request.host == "management.azure.com"] == []
+    assert [request for request in empty.requests if request.host == "management.azure.com"] == []
 
 
-async def test_tokens_that_expire_in_the_middle_are_renewed(
-    cloud: Cloud, lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(login, "TOKEN_S", 1)
-    cloud.after = lambda request: cloud.login.expire() if request.method == "PUT" else None
+async def test_tokens_that_expire_in_the_middle_are_renewed(empty: Cloud, lab: Lab) -> None:
+    empty.login.lifetime = 1
+    empty.after = lambda request: empty.login.expire() if request.method == "PUT" else None
     await lab().provision(lambda event: None)
-    assert len(cloud.resources.all) == 8
+    assert len(empty.resources.all) == 8
 
 
 async def test_without_a_network_it_is_worth_trying_again(
-    cloud: Cloud, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    empty: Cloud, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(UnavailableError, match="cannot be reached"):
         await lab().plan(None)
 
@@ -286,51 +284,51 @@ async def test_nothing_is_lost_and_nothing_made_twice_whenever_the_client_dies(
     """After the first mutating request, after the second, and so on for every one of them."""
     number, whole = 0, None
     while whole is None or number < len(whole):
-        with opened(tmp_path / str(number)) as (cloud, environ):
+        with opened(tmp_path / str(number)) as (empty, environ):
             for name, value in environ.items():
                 monkeypatch.setenv(name, value)
-            cloud.quotas.limits["standardNCADSA100v4Family"] = 0
+            empty.quotas.limits["standardNCADSA100v4Family"] = 0
             if number:
-                await dies_after(cloud, tmp_path, number)
-            await survives(cloud, tmp_path)
-            whole = whole or sorted(cloud.made())
-            assert sorted(cloud.made()) == whole, f"killed after request {number}"
-            assert len(cloud.quotas.requests) == 1 and len(cloud.roles.assignments) == 2
+                await dies_after(empty, tmp_path, number)
+            await survives(empty, tmp_path)
+            whole = whole or sorted(empty.made())
+            assert sorted(empty.made()) == whole, f"killed after request {number}"
+            assert len(empty.quotas.requests) == 1 and len(empty.roles.assignments) == 2
         number += 1
     assert number == len(PARTS) - 1 + 1
 
 
-async def dies_after(cloud: Cloud, folder: Path, number: int) -> None:
+async def dies_after(empty: Cloud, folder: Path, number: int) -> None:
     """Provision in a process that is gone once Azure has done what the request of that number asks."""
     loop = asyncio.get_running_loop()
 
     def kill(request: Request) -> None:
-        if request.mutating and len(cloud.made()) == number:
+        if request.mutating and len(empty.made()) == number:
             loop.call_soon_threadsafe(task.cancel)
 
     here = lab_of(folder)
     task = asyncio.create_task(here.provision(lambda event: None))
-    cloud.after = kill
+    empty.after = kill
     with pytest.raises(asyncio.CancelledError):
         await task
-    cloud.after = lambda request: None
+    empty.after = lambda request: None
     await here.aclose()
 
 
-async def survives(cloud: Cloud, folder: Path) -> None:
+async def survives(empty: Cloud, folder: Path) -> None:
     here = lab_of(folder)
     await here.provision(lambda event: None)
     await here.aclose()
-    assert not cloud.unknown
+    assert not empty.unknown
 
 
-async def test_no_secret_is_told(cloud: Cloud, lab: Lab) -> None:
+async def test_no_secret_is_told(empty: Cloud, lab: Lab) -> None:
     told: list[Event] = []
     await lab().provision(told.append)
     text = "\n".join(dump(event) for event in told)
-    leaky = error(400, "Strange", f"token {cloud.login.new()} and {SECRET}")
-    cloud.faults.append(Fault("GET", "workspaces/", instead(leaky)))
+    leaky = error(400, "Strange", f"token {empty.login.new()} and {SECRET}")
+    empty.faults.append(Fault("GET", "workspaces/", instead(leaky)))
     with pytest.raises(BackendError) as caught:
         await lab().provision(told.append)
-    for token in cloud.login.tokens:
+    for token in empty.login.tokens:
         assert token not in text + caught.value.message

@@ -15,21 +15,21 @@ from tests.azure.standin.cloud import TENANT, Cloud
 
 
 @pytest.fixture
-def nobody(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
+def nobody(empty: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
     """Azure on a machine without an application's secret, and without any of the programs that sign in."""
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     # The address at which a machine of Azure's asks who it is; a test may not connect to it.
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "dev")
-    return cloud
+    return empty
 
 
-def test_the_application_of_the_environment_is_asked_first(cloud: Cloud) -> None:
+def test_the_application_of_the_environment_is_asked_first(empty: Cloud) -> None:
     sign_in = SignIn(TENANT)
     assert sign_in.who == ""
-    assert sign_in.get_token(MANAGEMENT).token in cloud.login.tokens
-    assert sign_in.get_token_info(MANAGEMENT).token in cloud.login.tokens
+    assert sign_in.get_token(MANAGEMENT).token in empty.login.tokens
+    assert sign_in.get_token_info(MANAGEMENT).token in empty.login.tokens
     assert sign_in.who == "EnvironmentCredential"
     sign_in.close()
 
@@ -41,7 +41,9 @@ async def test_nobody_is_signed_in_and_az_is_not_there(nobody: Cloud, lab: Lab) 
     assert caught.value.hint == "phichat login"
 
 
-def test_the_command_that_mends_it_is_one_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_that_mends_it_is_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert login_command("contoso.com") == "phichat login"
     az = tmp_path / "az"

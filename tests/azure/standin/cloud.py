@@ -16,7 +16,13 @@ from tests.azure.standin.services.compute import Compute
 from tests.azure.standin.services.history import History
 from tests.azure.standin.services.jobs import Jobs
 from tests.azure.standin.services.login import Login
+from tests.azure.standin.services.prices import Prices
+from tests.azure.standin.services.quotas import Quotas
 from tests.azure.standin.services.registered import Registered
+from tests.azure.standin.services.resources import Resources
+from tests.azure.standin.services.roles import Roles
+from tests.azure.standin.services.slowly import Slowly
+from tests.azure.standin.services.subscriptions import Subscriptions
 from tests.azure.standin.services.workspaces import Workspaces
 from tests.azure.standin.wire import Request, Response, Route, Service, error
 
@@ -47,6 +53,12 @@ class Cloud:
         self.registered = Registered(self.blobs)
         self.jobs = Jobs(self.blobs, self.registered, folder / "nodes")
         self.history = History(self.jobs)
+        self.slowly = Slowly()
+        self.subscriptions = Subscriptions(SUBSCRIPTION, TENANT, self.slowly)
+        self.resources = Resources(self.subscriptions, self.workspaces, self.slowly)
+        self.roles = Roles(self.resources, self.slowly)
+        self.quotas = Quotas(self.subscriptions, self.slowly)
+        self.prices = Prices()
         self.services: list[Service] = [
             self.login,
             self.blobs,
@@ -54,6 +66,11 @@ class Cloud:
             self.registered,
             self.jobs,
             self.history,
+            self.subscriptions,
+            self.roles,
+            self.quotas,
+            self.prices,
+            self.resources,
             self.workspaces,
         ]
         self._routes: list[Route] = [route for service in self.services for route in service.routes()]

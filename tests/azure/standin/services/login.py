@@ -21,6 +21,10 @@ class Login(Service):
         self.secret = secret
         self.tokens: set[str] = set()
         self.given = 0
+        self.waits = 0
+        """How often a client asks in vain until the person has entered the code."""
+        self.declines = False
+        """Whether the person says no."""
         self.lifetime = 3600
         """Seconds; the SDK asks for a new token five minutes before the end of the old one."""
 
@@ -70,6 +74,8 @@ class Login(Service):
     @route("POST", HOST, r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token")
     def token(self, request: Request, tenant: str) -> Response:
         form = request.form
+        if "device_code" in form:
+            return self._by_code(form["client_id"])
         if form.get("client_id") != self.client or form.get("client_secret") != self.secret:
             told = "AADSTS7000215: Invalid client secret provided."
             return answer({"error": "invalid_client", "error_description": told}, 401)
@@ -79,6 +85,35 @@ class Login(Service):
                 "expires_in": self.lifetime,
                 "ext_expires_in": self.lifetime,
                 "access_token": self.new(),
+            }
+        )
+
+    @route("POST", HOST, r"/(?P<tenant>[^/]+)/oauth2/v2\.0/devicecode")
+    def code(self, request: Request, tenant: str) -> Response:
+        told = {"user_code": "ABCD1234E", "device_code": "a-device", "expires_in": 900, "interval": 0}
+        place = "https://login.microsoft.com/device"
+        return answer({**told, "verification_uri": place, "message": "Enter it."})
+
+    def _by_code(self, client: str) -> Response:
+        if self.declines:
+            told = "AADSTS70016: The person has declined."
+            return answer({"error": "authorization_declined", "error_description": told}, 400)
+        if self.waits > 0:
+            self.waits -= 1
+            return answer({"error": "authorization_pending", "error_description": "Wait."}, 400)
+        person = {"oid": "ada", "sub": "ada", "tid": self.tenant, "preferred_username": "ada@contoso.com"}
+        issuer = {"iss": f"https://login.microsoftonline.com/{self.tenant}/v2.0", "aud": client}
+        now = int(time.time())
+        claims = {**person, **issuer, "iat": now, "nbf": now, "exp": now + self.lifetime}
+        return answer(
+            {
+                "token_type": "Bearer",
+                "scope": "https://management.azure.com/.default",
+                "expires_in": self.lifetime,
+                "access_token": self.new(),
+                "refresh_token": "a-refresh-token",
+                "id_token": f"{_part(HEADER)}.{_part(claims)}.signature",
+                "client_info": _part({"uid": "ada", "utid": self.tenant}),
             }
         )
 

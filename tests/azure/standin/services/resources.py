@@ -1,4 +1,4 @@
-"""Resource groups, and the resources in them that a workspace is made of: made slowly, found by their path."""
+"""Resource groups, and what a workspace is made of: made slowly, found by its path."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 from tests.azure.standin.services.slowly import Slowly
 from tests.azure.standin.services.subscriptions import Subscriptions
+from tests.azure.standin.services.workspaces import Workspaces
 from tests.azure.standin.wire import Json, Request, Response, Service, answer, error, route
 
 HOST = r"management\.azure\.com"
 GROUP = r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+WORKSPACES = "Microsoft.MachineLearningServices/workspaces"
 KINDS = {
     "Microsoft.Storage/storageAccounts": "2023-05-01",
     "Microsoft.KeyVault/vaults": "2023-07-01",
@@ -18,7 +20,7 @@ KINDS = {
     "Microsoft.OperationalInsights/workspaces": "2022-10-01",
     "Microsoft.Insights/components": "2020-02-02",
     "Microsoft.ManagedIdentity/userAssignedIdentities": "2024-11-30",
-    "Microsoft.MachineLearningServices/workspaces": "2024-10-01-preview",
+    WORKSPACES: "2024-10-01-preview",
 }
 """Every type that can be made here, with the version in which its body is understood."""
 NEEDED = {
@@ -26,7 +28,7 @@ NEEDED = {
     "Microsoft.KeyVault/vaults": ("properties.tenantId", "properties.sku", "properties.accessPolicies"),
     "Microsoft.ContainerRegistry/registries": ("sku.name",),
     "Microsoft.Insights/components": ("kind", "properties.Application_Type"),
-    "Microsoft.MachineLearningServices/workspaces": (
+    WORKSPACES: (
         "identity.type",
         "properties.storageAccount",
         "properties.keyVault",
@@ -39,12 +41,13 @@ IDS = ("clientId", "principalId", "tenantId")
 class Resources(Service):
     """What exists, by path."""
 
-    def __init__(self, subscriptions: Subscriptions, slowly: Slowly) -> None:
+    def __init__(self, subscriptions: Subscriptions, workspaces: Workspaces, slowly: Slowly) -> None:
         self.all: dict[str, Json] = {}
         """By path in small letters."""
         self.fails: dict[str, str] = {}
         """Types of which the next one fails in the end, with the code."""
         self._subscriptions = subscriptions
+        self._workspaces = workspaces
         self._slowly = slowly
 
     def of(self, kind: str) -> list[Json]:
@@ -97,9 +100,7 @@ class Resources(Service):
             return error(400, "BadRequest", f"{unready[0]} is not there, or not ready.")
         return self.begin(request, kind, body)
 
-    @route(
-        "GET", HOST, r"/subscriptions/[^/]+/providers/Microsoft\.Made/operations/(?P<code>\w+)(?P<path>/.+)"
-    )
+    @route("GET", HOST, r"/subscriptions/[^/]+/providers/Microsoft\.Made/(?P<code>\w+)(?P<path>/.+)")
     def operation(self, request: Request, code: str, path: str) -> Response:
         if not self._slowly.look(path):
             return answer({"status": "InProgress"}, 202, retry_after="0")
@@ -116,13 +117,15 @@ class Resources(Service):
         self._slowly.begin(request.path)
         subscription = self._subscriptions.subscription
         address = (
-            f"https://management.azure.com/subscriptions/{subscription}/providers/Microsoft.Made/operations"
+            f"https://management.azure.com/subscriptions/{subscription}/providers/Microsoft.Made"
             f"/{code or 'well'}{request.path}"
         )
         if kind == "Microsoft.Storage/storageAccounts":
             # It answers without a body, and says where the result will be.
             return Response(202, b"", {"Location": address, "Retry-After": "0"})
         made = self.all[request.path.lower()]
+        if kind == WORKSPACES:
+            made = self._opened(request, made)
         return answer(made, 201, **{"Azure-AsyncOperation": address, "Retry-After": "0"})
 
     def keep(self, request: Request, kind: str, body: Json) -> None:
@@ -130,8 +133,18 @@ class Resources(Service):
         named = {"id": request.path, "name": request.path.rpartition("/")[2], "type": kind}
         self.all[request.path.lower()] = {**body, **named}
 
+    def _opened(self, request: Request, made: Json) -> Json:
+        """A workspace with what Azure adds to it, so that jobs can be sent there."""
+        self._workspaces.make(request.path.split("/")[4], made["name"], made["location"])
+        whole = self._workspaces.found[request.path.lower()]
+        made["properties"] = {**whole["properties"], **made["properties"]}
+        whole.update(made)
+        self.all[request.path.lower()] = whole
+        return whole
+
     def _found(self, request: Request) -> Response:
-        found = self.all.get(request.path.lower())
+        path = request.path.lower()
+        found = self.all.get(path) or self._workspaces.found.get(path)
         if found is None:
             return error(404, "ResourceNotFound", f"The Resource '{request.path}' was not found.")
         if self._slowly.look(request.path) or "provisioningState" not in found.get("properties", {}):
@@ -143,6 +156,8 @@ class Resources(Service):
         version = request.query.get("api-version")
         if KINDS.get(kind) != version:
             return error(400, "InvalidApiVersionParameter", f"{version} is no version of {kind}.")
+        if request.path.lower() in self._workspaces.found:
+            return None
         if not self._has_group(subscription, group):
             return no_group(group)
         namespace = kind.partition("/")[0]

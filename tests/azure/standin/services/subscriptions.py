@@ -41,9 +41,7 @@ class Subscriptions(Service):
     @route("GET", HOST, r"/subscriptions/(?P<subscription>[^/]+)")
     def one(self, request: Request, subscription: str) -> Response:
         if subscription.lower() != self.subscription:
-            return error(
-                404, "SubscriptionNotFound", f"The subscription '{subscription}' could not be found."
-            )
+            return error(404, "SubscriptionNotFound", f"The subscription {subscription} is not there.")
         return answer(self._told())
 
     @route("GET", HOST, r"/subscriptions/(?P<subscription>[^/]+)/providers/(?P<namespace>[\w.]+)")
