@@ -65,6 +65,42 @@ async def test_a_person_signs_in_with_a_code(nobody: Cloud, lab: Lab) -> None:
     assert [request.path.split("/")[1] for request in asked] == ["organizations"]
 
 
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keyring of the operating system: a file stands for it here."""
+    import msal_extensions
+
+    def kept(path: str, *names: object, **more: object) -> msal_extensions.FilePersistence:
+        return msal_extensions.FilePersistence(path)
+
+    for each in ("LibsecretPersistence", "KeychainPersistence", "FilePersistenceWithDataProtection"):
+        monkeypatch.setattr(msal_extensions, each, kept)
+
+
+async def test_a_keyring_keeps_the_sign_in_for_other_processes(
+    nobody: Cloud, lab: Lab, keyring: None, home: Path
+) -> None:
+    assert await lab().sign_in(lambda event: None)
+    nobody.forget()
+    assert (await lab().plan(None))[0].state == "reused"
+    assert not any("devicecode" in request.path for request in nobody.requests)
+    (record,) = (home / "phichat").rglob("azure-sign-in.json")
+    text = record.read_text(encoding="utf-8")
+    assert "ada@contoso.com" in text
+    assert not any(secret in text for secret in (*nobody.login.tokens, "a-refresh-token"))
+
+
+async def test_a_kept_sign_in_that_has_expired_is_mended_with_one_command(
+    nobody: Cloud, lab: Lab, keyring: None
+) -> None:
+    await lab().sign_in(lambda event: None)
+    nobody.login.forgotten = True
+    with pytest.raises(AuthError) as caught:
+        await lab().plan(None)
+    assert "The sign-in to Azure has expired." in caught.value.message
+    assert caught.value.hint == "phichat login"
+
+
 async def test_the_tenant_of_the_settings_is_the_one_to_sign_in_to(nobody: Cloud, lab: Lab) -> None:
     await lab(tenant_id=TENANT).sign_in(lambda event: None)
     (asked,) = [request for request in nobody.requests if request.path.endswith("/devicecode")]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from phichat.backends.azureml.settings import AzureMLSettings
 
 NEEDED = ("azure.ai.ml", "azure.identity")
-NAMES = ("subscription_id", "tenant_id", "resource_group", "workspace", "identity", "location")
+NAMES = ("subscription_id", "tenant_id", "resource_group", "workspace", "identity", "compute", "location")
 PROVISION = "phichat provision"
 STORAGE_API = "2021-12-02"
 """The version of the blob service's own protocol; anybody may ask, and is told no."""

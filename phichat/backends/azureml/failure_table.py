@@ -31,7 +31,7 @@ FAILURES: tuple[Failure, ...] = (
     # Signing in.
     Failure(
         r"AADSTS(?:700082|70043|50173|50078|50132|700084)|ExpiredAuthenticationToken"
-        r"|refresh token has expired|AuthenticationRequiredError",
+        r"|refresh token has expired|Interactive authentication is required",
         "The sign-in to Azure has expired.",
         LOGIN,
         AuthError,

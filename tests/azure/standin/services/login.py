@@ -25,6 +25,8 @@ class Login(Service):
         """How often a client asks in vain until the person has entered the code."""
         self.declines = False
         """Whether the person says no."""
+        self.forgotten = False
+        """Whether a sign-in by code has expired for good."""
         self.lifetime = 3600
         """Seconds; the SDK asks for a new token five minutes before the end of the old one."""
 
@@ -74,8 +76,8 @@ class Login(Service):
     @route("POST", HOST, r"/(?P<tenant>[^/]+)/oauth2/v2\.0/token")
     def token(self, request: Request, tenant: str) -> Response:
         form = request.form
-        if "device_code" in form:
-            return self._by_code(form["client_id"])
+        if "device_code" in form or "refresh_token" in form:
+            return self._by_code(form)
         if form.get("client_id") != self.client or form.get("client_secret") != self.secret:
             told = "AADSTS7000215: Invalid client secret provided."
             return answer({"error": "invalid_client", "error_description": told}, 401)
@@ -94,7 +96,10 @@ class Login(Service):
         place = "https://login.microsoft.com/device"
         return answer({**told, "verification_uri": place, "message": "Enter it."})
 
-    def _by_code(self, client: str) -> Response:
+    def _by_code(self, form: dict[str, str]) -> Response:
+        if "refresh_token" in form and self.forgotten:
+            told = "AADSTS700082: The refresh token has expired due to inactivity."
+            return answer({"error": "invalid_grant", "error_description": told}, 400)
         if self.declines:
             told = "AADSTS70016: The person has declined."
             return answer({"error": "authorization_declined", "error_description": told}, 400)
@@ -102,7 +107,7 @@ class Login(Service):
             self.waits -= 1
             return answer({"error": "authorization_pending", "error_description": "Wait."}, 400)
         person = {"oid": "ada", "sub": "ada", "tid": self.tenant, "preferred_username": "ada@contoso.com"}
-        issuer = {"iss": f"https://login.microsoftonline.com/{self.tenant}/v2.0", "aud": client}
+        issuer = {"iss": f"https://login.microsoftonline.com/{self.tenant}/v2.0", "aud": form["client_id"]}
         now = int(time.time())
         claims = {**person, **issuer, "iat": now, "nbf": now, "exp": now + self.lifetime}
         return answer(

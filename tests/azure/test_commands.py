@@ -1,0 +1,132 @@
+"""`phichat check` and `phichat provision` as a person types them, with Azure on the wire."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from phichat.cli import main
+from phichat.workflow import Project
+from tests.azure.standin.cloud import SECRET, SUBSCRIPTION, Cloud
+from tests.azure.standin.wire import Request
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Phichat = Callable[..., Done]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project on Azure."""
+    place = tmp_path / "lab"
+    place.mkdir()
+    config = f'backend = "azureml"\n[backends.azureml]\nsubscription_id = "{SUBSCRIPTION}"\n'
+    (place / "phichat.toml").write_text(config, encoding="utf-8")
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    return place
+
+
+@pytest.fixture
+def phichat(folder: Path, capsys: pytest.CaptureFixture[str]) -> Phichat:
+    """Runs a command line in this process."""
+
+    def run(*argv: str) -> Done:
+        code = main(argv)
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return run
+
+
+def test_from_nothing_to_ready(empty: Cloud, phichat: Phichat, folder: Path) -> None:
+    done = phichat("check")
+    assert done.code == 1
+    assert "FAIL  workspace" in done.out and "→ phichat provision" in done.out
+    done = phichat("provision", "--dry-run")
+    assert done.code == 0
+    assert "planned   workspace  phichat\n" in done.out
+    assert "planned   role AcrPull  for the identity phichat\n" in done.out
+    assert empty.made() == [], "both only look"
+    assert phichat("provision").code == 2, "nobody can be asked here"
+    assert empty.made() == []
+    done = phichat("provision", "--yes")
+    assert done.code == 0
+    assert "done      workspace  phichat\n" in done.out
+    assert phichat("check").code == 0
+    done = phichat("provision")
+    assert (done.code, done.err) == (0, "All is ready.\n")
+    written = b"".join(file.read_bytes() for file in folder.parent.rglob("*") if file.is_file())
+    for secret in (SECRET, *empty.login.tokens):
+        assert secret.encode() not in written
+
+
+def test_check_as_json_has_a_fix_for_everything(empty: Cloud, phichat: Phichat) -> None:
+    lines = [json.loads(line) for line in phichat("check", "--json").out.splitlines()]
+    checks = [line for line in lines if line["kind"] == "check"]
+    assert {check["name"] for check in checks if not check["ok"]} == {"workspace", "identity", "storage"}
+    assert all(check["fix"] for check in checks if not check["ok"])
+
+
+def test_an_expired_sign_in_is_one_sentence_and_a_command(
+    empty: Cloud, phichat: Phichat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "of yesterday")
+    done = phichat("provision", "--yes")
+    assert done.code == 1
+    first, second = done.err.splitlines()
+    assert first.endswith("The secret of the application that signs in to Azure is wrong or has expired.")
+    assert "AZURE_CLIENT_SECRET" in second
+    assert empty.made() == []
+
+
+def test_refused_quota_is_the_last_word(empty: Cloud, phichat: Phichat) -> None:
+    empty.quotas.limits["standardNCADSA100v4Family"] = 0
+    empty.quotas.decides = "Failed"
+    done = phichat("provision", "--yes")
+    assert done.code == 1
+    assert "done      role AcrPull" in done.out
+    assert "new limit 24" in done.err.splitlines()[-1]
+
+
+def test_a_process_that_is_killed_leaves_nothing_behind_that_is_made_twice(
+    empty: Cloud, phichat: Phichat, folder: Path
+) -> None:
+    command = [sys.executable, "-m", "phichat", "provision", "--yes"]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, cwd=folder, env=os.environ, stdout=quiet, stderr=quiet)
+
+    def kill(request: Request) -> None:
+        if len(empty.made()) == 6:
+            process.kill()
+
+    empty.after = kill
+    assert process.wait(60) == -9
+    empty.after = lambda request: None
+    assert len(empty.made()) == 6
+    assert phichat("provision", "--yes").code == 0
+    assert len(empty.made()) == len(set(empty.made())) == 10
+    assert phichat("check").code == 0
+
+
+async def test_a_deployment_costs_what_the_list_says(empty: Cloud, folder: Path) -> None:
+    async with Project.open(folder) as project:
+        spec = project.deploy_spec("smollm2")
+        told = await project.estimate(spec)
+        assert told.usd_per_hour == 0.266 and "prices.azure.com" in told.source
+        assert not any(request.host.startswith("login.") for request in empty.requests)
+        empty.prices.away = True
+        told = await project.estimate(spec)
+        assert told.usd_per_hour == 0.266 and "skypilot-catalog v6, read 2026-11-22" in told.source
