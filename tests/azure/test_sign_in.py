@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,9 +69,9 @@ async def test_a_person_signs_in_with_a_code(nobody: Cloud, lab: Lab) -> None:
 @pytest.fixture
 def keyring(monkeypatch: pytest.MonkeyPatch) -> None:
     """A keyring of the operating system: a file stands for it here."""
-    import msal_extensions
+    import msal_extensions  # type: ignore[import-untyped]
 
-    def kept(path: str, *names: object, **more: object) -> msal_extensions.FilePersistence:
+    def kept(path: str, *names: object, **more: object) -> Any:
         return msal_extensions.FilePersistence(path)
 
     for each in ("LibsecretPersistence", "KeychainPersistence", "FilePersistenceWithDataProtection"):
