@@ -90,7 +90,7 @@ def _from(first: str, rest: Pieces) -> Pieces:
         yield first
         yield from rest
     except DeploymentError as error:
-        told = str(error) if str(error).startswith(BROKE_OFF) else f"{BROKE_OFF}: {error}"
+        told = f"{BROKE_OFF}: {error}"
         yield f"\n[{told}]"
         raise DeploymentError(told) from error
     finally:
@@ -113,6 +113,8 @@ def _asked(
             pause(wait)
     except httpx.TimeoutException as error:
         raise DeploymentError(f"The deployment at {_host(url)} did not answer in time.") from error
+    except httpx.RemoteProtocolError as error:
+        raise DeploymentError(f"The deployment at {_host(url)} closed the connection.") from error
     except httpx.TransportError as error:
         raise DeploymentError(f"The deployment at {_host(url)} cannot be reached: {error}.") from error
     except (ValueError, LookupError, TypeError) as error:
@@ -165,8 +167,7 @@ def _pieces(response: httpx.Response) -> Iterator[str]:
             if piece := choice.get("delta", {}).get("content"):
                 yield piece
     if not ended:
-        host = _host(str(response.url))
-        raise DeploymentError(f"{BROKE_OFF}: the deployment at {host} ended in the middle of it.")
+        raise DeploymentError(f"The deployment at {_host(str(response.url))} ended before its answer did.")
 
 
 def _refused(response: httpx.Response) -> DeploymentError:

@@ -94,3 +94,8 @@ def out_json(kind: str, fields: Mapping[str, object]) -> None:
     import json
 
     out(json.dumps({"kind": kind, **fields}, ensure_ascii=False, default=str))
+
+
+def visible(text: str) -> str:
+    """The text on one line, without what a terminal would take for a command."""
+    return "".join(character if character.isprintable() else " " for character in text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -130,7 +131,10 @@ def test_health_and_the_page(served: Served) -> None:
     with served.client as client:
         assert client.get("/health").json()["status"] == "Healthy"
         page = client.get("/")
-    assert page.status_code == 200 and "<html" in page.text
+        assert page.status_code == 200 and "<html" in page.text
+        scripts = re.findall(r'<script[^>]* src="([^"]+)"', page.text)
+        assert all(client.get(script).status_code == 200 for script in scripts)
+    assert bool(scripts) == (served.engine == "promptflow"), "the plain page is all in one file"
 
 
 @pytest.mark.parametrize("headers", [{"Origin": "https://elsewhere.example"}, {"Host": "elsewhere.example"}])

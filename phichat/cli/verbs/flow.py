@@ -147,7 +147,7 @@ async def _batch(args: argparse.Namespace, project: Project) -> int:
 
 
 def _as_text(result: FlowResult) -> None:
-    from phichat.cli.terminal import narrate, out, table
+    from phichat.cli.terminal import narrate, out, table, visible
     from phichat.flowrunner.report import name_of
 
     failed = result.failed
@@ -155,7 +155,7 @@ def _as_text(result: FlowResult) -> None:
         out(table([("", "MEAN"), *((name_of(name), f"{mean:.3f}") for name, mean in result.metrics.items())]))
     out(f"{len(result.lines) - len(failed)} done, {len(failed)} failed")
     for line in failed[:SHOWN]:
-        narrate(f"line {line.line}: {line.error}")
+        narrate(f"line {line.line}: {visible(line.error)}")
     if len(failed) > SHOWN:
         narrate(f"… and {len(failed) - SHOWN} more")
     narrate(f"Answers: {result.results}")

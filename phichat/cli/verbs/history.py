@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from phichat.cli.keeping import catch_up, conversations, move, recover, synchronise, told
 from phichat.cli.parser import Parser
+from phichat.cli.terminal import visible
 
 if TYPE_CHECKING:
     from phichat.history import Conversation, HistoryStore, Hit, Snippet
@@ -118,7 +119,7 @@ def _row(conversation: Conversation) -> tuple[str, ...]:
         conversation.id[:ID_LENGTH],
         time.strftime("%Y-%m-%d %H:%M", time.localtime(conversation.updated)),
         Path(conversation.project).name,
-        _visible(conversation.title),
+        visible(conversation.title),
     )
 
 
@@ -154,12 +155,12 @@ def _facts(hit: Hit) -> dict[str, object]:
 def _marked(snippet: Snippet) -> str:
     """A snippet, its matches in bold on a terminal."""
     if not sys.stdout.isatty():
-        return _visible(snippet.text)
+        return visible(snippet.text)
     told, end = "", 0
     for first, last in snippet.marks:
-        told += f"{_visible(snippet.text[end:first])}\x1b[1m{_visible(snippet.text[first:last])}\x1b[0m"
+        told += f"{visible(snippet.text[end:first])}\x1b[1m{visible(snippet.text[first:last])}\x1b[0m"
         end = last
-    return told + _visible(snippet.text[end:])
+    return told + visible(snippet.text[end:])
 
 
 async def _export(args: argparse.Namespace, project: Project) -> int:
@@ -213,7 +214,7 @@ async def _delete(args: argparse.Namespace, project: Project) -> int:
 
     store = project.history
     found = [await store.find(each) for each in args.ids]
-    titles = ", ".join(_visible(each.title) or each.id[:ID_LENGTH] for each in found)
+    titles = ", ".join(visible(each.title) or each.id[:ID_LENGTH] for each in found)
     if args.undo:
         for each in found:
             await store.undelete(each.id)
@@ -239,8 +240,3 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
     return int(text)
-
-
-def _visible(text: str) -> str:
-    """The text on one line, without what a terminal would take for a command."""
-    return "".join(character if character.isprintable() else " " for character in text)
