@@ -8,6 +8,6 @@ import deployment
 
 
 @tool
-def answer(question: str, chat_history: list, system: str) -> Iterator[str]:  # type: ignore[type-arg]
+def answer(question: str, chat_history: list) -> Iterator[str]:  # type: ignore[type-arg]
     """The answer as it comes; a deployment that cannot answer is an error before the first piece."""
-    return deployment.answer(question, chat_history, system)
+    return deployment.answer(question, chat_history)

@@ -18,7 +18,7 @@ WORKERS = 4
 def answered(row: Mapping[str, Any]) -> dict[str, str]:
     """The answer to a row, or why there is none."""
     try:
-        pieces = deployment.answer(row.get("question"), row.get("chat_history", ()), row.get("system", ""))
+        pieces = deployment.answer(row.get("question"), row.get("chat_history", ()))
         return {"answer": "".join(pieces)}
     except deployment.DeploymentError as error:
         return {"error": str(error)}

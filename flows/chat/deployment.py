@@ -36,7 +36,6 @@ class DeploymentError(Exception):
 def answer(
     question: object,
     chat_history: object = (),
-    system: str = "",
     environ: Mapping[str, str] = os.environ,
     pause: Callable[[float], object] = time.sleep,
 ) -> Pieces:
@@ -49,7 +48,7 @@ def answer(
     Raises:
         DeploymentError: the question, the environment or the deployment is not as it should be.
     """
-    messages = conversation(question, chat_history, system or environ.get(SYSTEM, ""))
+    messages = conversation(question, chat_history, environ.get(SYSTEM, ""))
     pieces = _asked(messages, environ, pause)
     try:
         first = next(pieces)
@@ -61,17 +60,27 @@ def answer(
 def conversation(question: object, chat_history: object = (), system: str = "") -> list[dict[str, str]]:
     """The messages that a question ends.
 
+    A first turn of `{"inputs": {"system": …}}` is an instruction of this conversation, in place of `system`.
+
     Raises:
         DeploymentError: it is no question, or no history.
     """
     if not isinstance(question, str) or not question.strip():
         raise DeploymentError("`question` must be a text that is not empty.")
-    messages = [{"role": "system", "content": system}] if system else []
     if not isinstance(chat_history, Sequence) or isinstance(chat_history, str):
         raise DeploymentError("`chat_history` must be a list of earlier turns.")
+    messages: list[dict[str, str]] = []
     for at, turn in enumerate(chat_history):
-        messages += _turn(turn, f"`chat_history[{at}]`")
+        messages += _instruction(turn) or _turn(turn, f"`chat_history[{at}]`")
+    if system and not (messages and messages[0]["role"] == "system"):
+        messages.insert(0, {"role": "system", "content": system})
     return [*messages, {"role": "user", "content": question}]
+
+
+def _instruction(turn: Any) -> list[dict[str, str]]:
+    inputs = turn.get("inputs") if isinstance(turn, Mapping) else None
+    system = inputs.get("system") if isinstance(inputs, Mapping) else None
+    return [{"role": "system", "content": system}] if isinstance(system, str) else []
 
 
 def _turn(turn: Any, where: str) -> list[dict[str, str]]:

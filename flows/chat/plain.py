@@ -37,9 +37,7 @@ async def score(request: Request) -> Response:
     if EVENTS not in accepted and not accepted & JSON:
         raise HTTPException(406, f"The answer can be {EVENTS} or application/json.")
     asked = await _body(request)
-    pieces = await run_sync(
-        deployment.answer, asked.get("question"), asked.get("chat_history") or [], asked.get("system") or ""
-    )
+    pieces = await run_sync(deployment.answer, asked.get("question"), asked.get("chat_history") or [])
     if EVENTS in accepted:
         return StreamingResponse(_events(pieces), media_type=EVENTS, headers={"Cache-Control": "no-cache"})
     return await _whole(request, pieces)

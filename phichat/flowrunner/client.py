@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from phichat.backends.base import Message, Usage
 from phichat.backends.openai import client, refusal
 from phichat.errors import BackendError, UnavailableError
-from phichat.flowrunner.rows import turns
+from phichat.flowrunner.rows import asked_last
 
 if TYPE_CHECKING:
     import httpx
@@ -57,11 +57,11 @@ def body(messages: Sequence[Message]) -> dict[str, Any]:
         BackendError: its messages do not alternate between user and assistant.
     """
     said = [(message.role, message.content) for message in messages]
-    system = said.pop(0)[1] if said and said[0][0] == "system" else ""
-    if [role for role, _ in said] != ["user", "assistant"] * (len(said) // 2) + ["user"]:
-        raise BackendError("A flow takes questions and answers in turn, and a question last.")
-    history = turns([(str(role), text) for role, text in said[:-1]])
-    return {"question": said[-1][1], "chat_history": history, "system": system}
+    try:
+        question, history = asked_last([(str(role), text) for role, text in said])
+    except ValueError as error:
+        raise BackendError("A flow takes questions and answers in turn, and a question last.") from error
+    return {"question": question, "chat_history": history}
 
 
 async def _pieces(response: httpx.Response) -> AsyncIterator[str]:

@@ -24,7 +24,6 @@ class Asked(Value):
     question: str = ""
     chat_history: list[Any] = Field(default_factory=list)
     """The flow itself judges it."""
-    system: str = ""
     reference: str | None = None
     error: str = ""
 
@@ -62,11 +61,11 @@ def _row(number: int, line: str) -> Asked:
 def _question(fields: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(fields.get("question"), str):
         raise _NoQuestionError("It has neither `question` nor `messages`.")
-    history, system = fields.get("chat_history") or [], fields.get("system") or ""
-    if not isinstance(history, list) or not isinstance(system, str):
-        raise _NoQuestionError("`chat_history` must be a list, and `system` a text.")
+    history = fields.get("chat_history") or []
+    if not isinstance(history, list):
+        raise _NoQuestionError("`chat_history` must be a list.")
     wanted = next((fields[name] for name in REFERENCES if isinstance(fields.get(name), str)), None)
-    return {"question": fields["question"], "chat_history": history, "system": system, "reference": wanted}
+    return {"question": fields["question"], "chat_history": history, "reference": wanted}
 
 
 def _conversation(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,24 +74,32 @@ def _conversation(fields: Mapping[str, Any]) -> dict[str, Any]:
         said = [(str(message["role"]), str(message["content"])) for message in fields["messages"]]
     except (LookupError, TypeError) as error:
         raise _NoQuestionError("`messages` must be a list of messages.") from error
-    system = said.pop(0)[1] if said and said[0][0] == "system" else ""
     wanted = said.pop()[1] if said and said[-1][0] == "assistant" else None
-    if not said or [role for role, _ in said] != ["user", "assistant"] * (len(said) // 2) + ["user"]:
-        raise _NoQuestionError("Its messages do not alternate between user and assistant.")
-    return {
-        "question": said[-1][1],
-        "chat_history": turns(said[:-1]),
-        "system": system,
-        "reference": wanted,
-    }
+    try:
+        question, history = asked_last(said)
+    except ValueError as error:
+        raise _NoQuestionError("Its messages do not alternate between user and assistant.") from error
+    return {"question": question, "chat_history": history, "reference": wanted}
 
 
-def turns(said: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
-    """Questions and answers in turn, as a flow knows what was said before."""
-    return [
-        {"inputs": {"question": asked}, "outputs": {"answer": answered}}
-        for (_, asked), (_, answered) in zip(said[::2], said[1::2], strict=True)
+def asked_last(said: Sequence[tuple[str, str]]) -> tuple[str, list[dict[str, Any]]]:
+    """The question that ends a conversation of (role, text), and what was said before as a flow knows it.
+
+    Raises:
+        ValueError: user and assistant do not take turns, or the last word is not the user's.
+    """
+    begin = 1 if said and said[0][0] == "system" else 0
+    instruction: list[dict[str, Any]] = [
+        {"inputs": {"system": text}, "outputs": {}} for _, text in said[:begin]
     ]
+    *before, (role, question) = said[begin:] or [("", "")]
+    if [each for each, _ in before] + [role] != ["user", "assistant"] * (len(before) // 2) + ["user"]:
+        raise ValueError("user and assistant do not take turns")
+    turns = [
+        {"inputs": {"question": asked}, "outputs": {"answer": answered}}
+        for (_, asked), (_, answered) in zip(before[::2], before[1::2], strict=True)
+    ]
+    return question, instruction + turns
 
 
 class _NoQuestionError(Exception):

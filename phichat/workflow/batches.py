@@ -20,7 +20,7 @@ from phichat.flowrunner.rows import Asked
 from phichat.paths import write_atomic
 from phichat.runs import FlowSpec, Ledger, Run
 
-ASKED = ("question", "chat_history", "system")
+ASKED = ("question", "chat_history")
 RESULTS, REPORT = "results.jsonl", "report.html"
 
 

@@ -67,8 +67,11 @@ def test_the_pieces_are_not_held_back(served: Served) -> None:
 
 
 def test_the_history_and_the_system_prompt_reach_the_model(served: Served) -> None:
-    history = [{"inputs": {"question": "One?"}, "outputs": {"answer": "Two."}}]
-    assert ask(served, "Three?", chat_history=history, system="Count.").status_code == 200
+    history = [
+        {"inputs": {"system": "Count."}, "outputs": {}},
+        {"inputs": {"question": "One?"}, "outputs": {"answer": "Two."}},
+    ]
+    assert ask(served, "Three?", chat_history=history).status_code == 200
     said = [(message["role"], message["content"]) for message in served.upstream.asked[-1]["messages"]]
     assert said == [("system", "Count."), ("user", "One?"), ("assistant", "Two."), ("user", "Three?")]
 

@@ -41,9 +41,9 @@ def test_what_was_said_before_and_the_system_prompt_go_along(upstream: Upstream)
     assert (body["max_tokens"], body["model"], body["stream"]) == (5, "m", True)
 
 
-def test_the_rows_own_system_prompt_is_the_one_that_counts(upstream: Upstream) -> None:
+def test_a_conversations_own_instruction_is_the_one_that_counts(upstream: Upstream) -> None:
     environ = {**upstream.environ, "CHAT_FLOW_SYSTEM": "Be brief."}
-    list(deployment.answer("Hm?", (), "Be long.", environ))
+    list(deployment.answer("Hm?", [{"inputs": {"system": "Be long."}}], environ))
     assert upstream.asked[0]["messages"][0] == {"role": "system", "content": "Be long."}
 
 
