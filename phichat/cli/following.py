@@ -12,6 +12,7 @@ from phichat.cli.terminal import narrate, out
 from phichat.events import Event, Metric, Sample, Status, dump
 from phichat.workflow.course import Course
 from phichat.workflow.estimates import duration
+from phichat.workflow.money import Meter
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
@@ -29,7 +30,7 @@ async def follow(project: Project, name: str, as_json: bool) -> Status:
     try:
         async with contextlib.aclosing(project.watch(name)) as events:
             with narrated() as narrator:
-                told = Told(narrator)
+                told = Told(narrator, Meter(project.training.ledger.run(name)))
                 async for event in events:
                     if as_json:
                         out(dump(event))
@@ -51,8 +52,9 @@ def come_back(name: str, before: str) -> None:
 class Told:
     """What of a run's events people see, and how."""
 
-    def __init__(self, narrator: Narrator) -> None:
+    def __init__(self, narrator: Narrator, meter: Meter | None = None) -> None:
         self._narrator = narrator
+        self._meter = meter
         self._eval_loss = math.nan
         self._answered = True
         """Whether an answer was shown since the last evaluation: one is enough."""
@@ -61,6 +63,8 @@ class Told:
     def __call__(self, event: Event) -> None:
         """Tell one event."""
         self._course.feed(event)
+        if self._meter is not None:
+            self._meter.feed(event)
         if isinstance(event, Metric):
             self._metric(event)
         elif isinstance(event, Sample):
@@ -87,7 +91,10 @@ class Told:
         if "tokens_per_s" in values:
             line.append(f"{values['tokens_per_s']:,.0f} tokens/s")
         left = self._course.left
-        return line if left is None else [*line, f"{duration(left)} left"]
+        if left is not None:
+            line.append(f"{duration(left)} left")
+        usd = self._meter.cost(event.at).usd if self._meter else None
+        return [*line, f"US${usd:.2f} so far"] if usd else line
 
 
 def _step(event: Metric) -> str:

@@ -11,8 +11,6 @@ from phichat.events import Event, Status
 from phichat.runs import FlowSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from phichat.runs import Ledger, Run
 
 DAY_H = 24.0
@@ -48,12 +46,40 @@ class Spending(Value):
         return None if self.budget is None else max(0.0, self.budget - (self.usd or 0.0))
 
 
+class Meter:
+    """What a run costs while it goes on; `feed` it the run's events in their order."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._began: float | None = None
+        self._seconds = 0.0
+        """Of the attempts that have ended."""
+
+    def feed(self, event: Event) -> None:
+        """Take in one event: it costs from the first word that it runs to the end of that attempt."""
+        if not isinstance(event, Status):
+            return
+        if event.state == "running":
+            self._began = event.at if self._began is None else self._began
+        elif self._began is not None:
+            self._seconds += event.at - self._began
+            self._began = None
+
+    def cost(self, at: float) -> Cost:
+        """What it has cost until a moment, in seconds since the epoch."""
+        running = 0.0 if self._began is None else at - self._began
+        hours = max(0.0, self._seconds + running) / 3600
+        if self._run.usd_rate is None:
+            return Cost(hours=hours, usd=None if self._run.priced else 0.0)
+        return Cost(hours=hours, usd=hours * self._run.usd_rate)
+
+
 def cost(ledger: Ledger, run: Run) -> Cost:
     """What a run has taken until now, in all its attempts."""
-    hours = _seconds(ledger.events(run.name), run) / 3600
-    if run.usd_rate is None:
-        return Cost(hours=hours, usd=None if run.priced else 0.0)
-    return Cost(hours=hours, usd=hours * run.usd_rate)
+    meter = Meter(run)
+    for event in ledger.events(run.name):
+        meter.feed(event)
+    return meter.cost(run.ended or time.time())
 
 
 def spent(ledger: Ledger, backend: str) -> Cost:
@@ -114,18 +140,3 @@ def _advice(spec: TrainSpec | DeploySpec) -> str:
     if isinstance(spec, TrainSpec):
         return "Raise the limit, or train less: --epochs, --max-steps, --method lora, or a smaller model."
     return "Raise the limit, or set a shorter deploy.ttl_hours, or choose a smaller deploy.size."
-
-
-def _seconds(events: Iterable[Event], run: Run) -> float:
-    """How long a run ran: from each first word that it does to the end of that attempt, or to now."""
-    total, began = 0.0, None
-    for event in events:
-        if not isinstance(event, Status):
-            continue
-        if event.state == "running":
-            began = event.at if began is None else began
-        elif began is not None:
-            total, began = total + event.at - began, None
-    if began is not None:
-        total += (run.ended or time.time()) - began
-    return max(0.0, total)

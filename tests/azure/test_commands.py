@@ -12,8 +12,11 @@ from typing import NamedTuple
 
 import pytest
 
+from phichat.backends.base import Dataset, TrainSpec
 from phichat.cli import main
+from phichat.errors import BackendError
 from phichat.workflow import Project
+from tests.azure.places import Lab
 from tests.azure.standin.cloud import SECRET, SUBSCRIPTION, Cloud
 from tests.azure.standin.wire import Request
 
@@ -119,6 +122,31 @@ def test_a_process_that_is_killed_leaves_nothing_behind_that_is_made_twice(
     assert phichat("provision", "--yes").code == 0
     assert len(empty.made()) == len(set(empty.made())) == 10
     assert phichat("check").code == 0
+
+
+async def test_a_job_is_ended_by_azure_when_its_money_is_spent(empty: Cloud, lab: Lab) -> None:
+    spec = TrainSpec(name="phi", dataset=Dataset(train_file=Path("rows.jsonl")), base_model="phi-3.5-mini")
+    account = lab(time_limit=10).account
+    assert await account.time_limit(spec) == 36_000
+    assert await account.time_limit(spec.model_copy(update={"max_usd": 3.673})) == 3600
+    assert await account.time_limit(spec.model_copy(update={"max_usd": 1000})) == 36_000
+    pair = lab(instance_count=2).account
+    assert await pair.time_limit(spec.model_copy(update={"max_usd": 3.673})) == 1800
+    unknown = lab(train_size="Standard_Unknown", time_limit=1).account
+    assert await unknown.time_limit(spec.model_copy(update={"max_usd": 1})) == 3600
+
+
+async def test_a_training_is_estimated_without_signing_in(empty: Cloud, lab: Lab, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("x" * 4000, encoding="utf-8")
+    spec = TrainSpec(name="phi", dataset=Dataset(train_file=rows, train_rows=100), base_model="phi-3.5-mini")
+    told = await lab().estimate(spec)
+    assert told.usd is not None and 0 < told.usd[0] < told.usd[1] and told.usd_rate == 3.673
+    assert told.source.startswith("Standard_NC24ads_A100_v4, prices.azure.com, ")
+    assert {request.host for request in empty.requests} == {"prices.azure.com"}
+    away = spec.model_copy(update={"dataset": Dataset(train_file=tmp_path / "none.jsonl")})
+    with pytest.raises(BackendError, match="The training rows cannot be read"):
+        await lab().estimate(away)
 
 
 async def test_a_deployment_costs_what_the_list_says(empty: Cloud, folder: Path) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import pytest
 
+from phichat.backends.base import Dataset, TrainSpec
 from phichat.cli.following import Told
 from phichat.cli.narration import Narrator
 from phichat.events import Metric, Sample, Status
+from phichat.runs import Run
 from phichat.workflow.estimates import duration
+from phichat.workflow.money import Meter
 
 
 class Clock:
@@ -43,6 +47,20 @@ def test_a_step_is_a_line_that_the_next_one_takes_the_place_of() -> None:
         f"{clear}step 1 of 10 · loss 2.000 · 512 tokens/s"
         f"{clear}step 2 of 10 · loss 2.000 · 510 tokens/s · 4 min left"
     )
+
+
+def test_what_costs_is_told_with_every_step() -> None:
+    screen = Screen()
+    spec = TrainSpec(name="phi", dataset=Dataset(train_file=Path("rows")), base_model="phi-4")
+    run = Run(name="phi", backend="azureml", spec=spec, priced=True, usd_rate=3.6)
+    tell = Told(Narrator(screen, Clock()), Meter(run))
+    tell(Status(state="preparing", at=0))
+    tell(Status(state="running", at=1000))
+    tell(step(1).model_copy(update={"at": 1000}))
+    tell(step(2).model_copy(update={"at": 2500}))
+    first, second = screen.getvalue().split("\r\x1b[K")[-2:]
+    assert first == "step 1 of 10 · loss 2.000"
+    assert second == "step 2 of 10 · loss 2.000 · US$1.50 so far"
 
 
 def test_an_evaluation_stays_with_one_answer() -> None:

@@ -9,7 +9,7 @@ from phichat import models
 from phichat.backends.azureml.arm import Arm
 from phichat.backends.azureml.credential import SignIn
 from phichat.backends.azureml.settings import AzureMLSettings
-from phichat.backends.base import Check, DeploySpec, Estimate, Report, TrainSpec
+from phichat.backends.base import Check, DeploySpec, Estimate, EvalSpec, Report, TrainSpec
 from phichat.errors import BackendError, ConfigError
 from phichat.events import Step
 from phichat.paths import user_folders
@@ -66,6 +66,20 @@ class Account:
             ) from error
         found = await price(size, self.settings.location)
         return money.training(work, _parameters(spec.base_model), size, nodes, found)
+
+    async def time_limit(self, spec: TrainSpec | EvalSpec) -> int:
+        """Seconds after which Azure is to end a job: the `time_limit`, or when `max_usd` is spent."""
+        from phichat.backends.azureml import money
+        from phichat.backends.azureml.prices import price
+
+        seconds = int(self.settings.time_limit * 3600)
+        if isinstance(spec, EvalSpec) or spec.max_usd is None:
+            return seconds
+        found = await price(self.settings.train_size, self.settings.location)
+        if found is None:
+            return seconds
+        rate = found.high * self.settings.instance_count
+        return min(seconds, money.longest_seconds(spec.max_usd, rate))
 
     def close(self) -> None:
         """Let go of connections."""

@@ -58,12 +58,14 @@ def _row(ledger: Ledger, run: Run) -> tuple[str, ...]:
 
 
 def _facts(project: Project, run: Run) -> dict[str, object]:
+    from phichat.workflow.money import cost
     from phichat.workflow.training import took
 
     found = project.training.evaluation(run)
     return {
         **run.model_dump(mode="json"),
         "took_s": took(run),
+        "cost": cost(project.training.ledger, run).model_dump(),
         "eval_losses": eval_losses(project.training.ledger, run),
         "evaluation": found and found.model_dump(),
     }
