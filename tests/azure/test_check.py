@@ -6,7 +6,7 @@ import pytest
 
 from phichat.backends.base import Check
 from tests.azure.places import Lab
-from tests.azure.standin.cloud import Cloud
+from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
 from tests.azure.standin.faults import Fault, instead
 from tests.azure.standin.wire import Response, error
 
@@ -124,6 +124,9 @@ async def test_who_may_not_provision_is_told_before(empty: Cloud, lab: Lab) -> N
     empty.roles.permissions = [
         {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]},
     ]
+    assert "permissions" not in await failures(lab), "Azure tells nothing about a group that is not there"
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/phichat"
+    empty.resources.all[group.lower()] = {"id": group, "type": "Microsoft.Resources/resourceGroups"}
     found = await failures(lab)
     assert "Microsoft.Authorization/roleAssignments/write" in found["permissions"].detail
     assert "User Access Administrator" in found["permissions"].fix

@@ -9,8 +9,8 @@ import pytest
 from phichat.backends.azureml import quota
 from phichat.backends.azureml.quota import Size
 
-A100 = Size("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24, 1, 220)
-E4S = Size("Standard_E4s_v3", "standardESv3Family", 4, 0, 32)
+A100 = Size("Standard_NC24ads_A100_v4", "standardNCADSA100v4Family", 24)
+E4S = Size("Standard_E4s_v3", "standardESv3Family", 4)
 
 
 DEDICATED = "Standard NCADSA100v4 Family Cluster Dedicated vCPUs"
@@ -59,6 +59,20 @@ def test_each_family_and_the_region_are_compared() -> None:
     ]
     assert fits[1].wanted_limit == 10
     assert str(fits[1]) == "Standard ESv3 Family Cluster Dedicated vCPUs: 8 needed, 6 of 8 free"
+
+
+def test_what_our_own_cluster_uses_is_not_gone() -> None:
+    top = "/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces"
+    cluster = row("standardNCADSA100v4Family", 24, 24, DEDICATED, "workspaces/computes")
+    busy = [
+        row("standardNCADSA100v4Family", 24, 24, DEDICATED),
+        row("Total Cluster Dedicated Regional vCPUs", 24, 24, kind="dedicatedCores"),
+    ]
+    wanted = {"standardNCADSA100v4Family": 24}
+    ours = {**cluster, "id": f"{top}/lab/computes/gpu/usages/x"}
+    theirs = {**cluster, "id": f"{top}/other/computes/gpu/usages/x"}
+    assert [fit.short for fit in quota.fits([*busy, ours], wanted, "lab")] == [0, 0]
+    assert [fit.short for fit in quota.fits([*busy, theirs], wanted, "lab")] == [24, 24]
 
 
 def test_a_family_that_is_not_listed_has_no_quota() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from phichat.backends.azureml import names, quota, quota_request, roles
 from phichat.backends.azureml.credential import MANAGEMENT, ORDER
 from phichat.backends.azureml.place import (
+    GROUP_API,
     SUBSCRIPTIONS_API,
     WORKSPACE_API,
     Place,
@@ -136,7 +137,10 @@ def _workspace(place: Place, workspace: Json | None) -> Check:
 async def _permissions(arm: Arm, place: Place, workspace: Json | None) -> Check:
     """Whether the person may do what comes next: make the place, or use it."""
     steps = ("provision",) if workspace is None else ("train", "deploy")
-    scope = place.subscription_path if workspace is None else place.workspace_path
+    scope = place.workspace_path if workspace is not None else await _around(arm, place)
+    if not scope:
+        told = f"Azure tells them once the resource group {place.group} is there"
+        return Check(name="permissions", ok=True, detail=told)
     path = f"{scope}/providers/Microsoft.Authorization/permissions"
     given = await arm.all(path, roles.API, "look at your permissions")
     for step in steps:
@@ -146,6 +150,12 @@ async def _permissions(arm: Arm, place: Place, workspace: Json | None) -> Check:
             fix = f"Ask an owner of {place.group} for the role {roles.ADVICE[step]} there."
             return Check(name="permissions", ok=False, detail=told, fix=fix)
     return Check(name="permissions", ok=True, detail=f"you may {' and '.join(steps)}")
+
+
+async def _around(arm: Arm, place: Place) -> str:
+    """The resource group, if it is there: Azure tells permissions for a group, not for a subscription."""
+    found = await arm.find(place.group_path, GROUP_API, f"look up the resource group {place.group}")
+    return place.group_path if found is not None else ""
 
 
 async def _identity(arm: Arm, place: Place, workspace: Json | None) -> Check:

@@ -84,7 +84,9 @@ def _vault(place: Place, name: str, tenant: str) -> Part:
 
 
 def _registry(place: Place, name: str) -> Part:
-    body = {"location": place.location, "sku": {"name": "Basic"}, "properties": {}}
+    # As Azure ML itself makes it: the nodes of a cluster pull images with the registry's own account.
+    properties = {"adminUserEnabled": True}
+    body = {"location": place.location, "sku": {"name": "Basic"}, "properties": properties}
     path = place.within(f"Microsoft.ContainerRegistry/registries/{name}")
     return Part("container registry", name, path, "2023-07-01", body)
 

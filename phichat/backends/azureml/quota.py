@@ -25,8 +25,6 @@ class Size(NamedTuple):
     name: str
     family: str
     cores: int
-    gpus: int = 0
-    memory_gib: float = 0.0
 
 
 class Fit(NamedTuple):
@@ -67,29 +65,27 @@ def size_of(sizes: Iterable[Mapping[str, Any]], name: str) -> Size | None:
     """The size of that name in Azure ML's list for a location; None if the location does not offer it."""
     for each in sizes:
         if str(each.get("name", "")).lower() == name.lower():
-            return Size(
-                name=each["name"],
-                family=each.get("family", ""),
-                cores=int(each.get("vCPUs", 0)),
-                gpus=int(each.get("gpus", 0)),
-                memory_gib=float(each.get("memoryGB", 0)),
-            )
+            return Size(each["name"], each.get("family", ""), int(each.get("vCPUs", 0)))
     return None
 
 
-def fits(usages: Iterable[Mapping[str, Any]], wanted: Mapping[str, int]) -> list[Fit]:
+def fits(usages: Iterable[Mapping[str, Any]], wanted: Mapping[str, int], workspace: str = "") -> list[Fit]:
     """Each family of `wanted` (family → cores) against its quota, then all of them against the region's.
 
-    A family that Azure ML does not list at all has no quota.
+    A family that Azure ML does not list at all has no quota. What clusters of the workspace use is not counted
+    as used: the next job waits for them, or takes them over.
     """
+    usages = list(usages)
     rows = [row for row in usages if _counts(row)]
-    found = []
+    found, ours = [], 0
     for family, cores in wanted.items():
-        row = next((row for row in rows if _is_family(row, family)), None)
-        found.append(_fit(family, row or {}, cores))
+        row = next((row for row in rows if _is_family(row, family)), {})
+        own = min(cores, _own(usages, family, workspace))
+        ours += own
+        found.append(_fit(family, row, cores, own))
     total = next((row for row in rows if TOTAL in (_name(row), _label(row))), None)
     if total is not None:
-        found.append(_fit(TOTAL, total, sum(wanted.values())))
+        found.append(_fit(TOTAL, total, sum(wanted.values()), ours))
     return found
 
 
@@ -113,7 +109,7 @@ async def quota_fits(arm: Arm, place: Place, settings: AzureMLSettings) -> list[
             )
         wanted[size.family] = wanted.get(size.family, 0) + cores(size, count)
     usages = await arm.all(f"{place.region_path}/usages", ML_LISTS_API, "look at the quota")
-    return fits(usages, wanted)
+    return fits(usages, wanted, place.workspace)
 
 
 async def machine_sizes(arm: Arm, place: Place) -> list[Json]:
@@ -121,8 +117,8 @@ async def machine_sizes(arm: Arm, place: Place) -> list[Json]:
     return await arm.all(f"{place.region_path}/vmSizes", ML_LISTS_API, "list the machine sizes")
 
 
-def _fit(family: str, row: Mapping[str, Any], cores: int) -> Fit:
-    used, limit = int(row.get("currentValue", 0)), int(row.get("limit", 0))
+def _fit(family: str, row: Mapping[str, Any], cores: int, own: int) -> Fit:
+    used, limit = max(0, int(row.get("currentValue", 0)) - own), int(row.get("limit", 0))
     return Fit(family, _label(row) or label_of(family), cores, used, limit if limit >= 0 else 10**6)
 
 
@@ -133,10 +129,20 @@ def label_of(family: str) -> str:
     return f"Standard {middle} Family Cluster Dedicated vCPUs"
 
 
+def _own(usages: Iterable[Mapping[str, Any]], family: str, workspace: str) -> int:
+    """Cores of a family that clusters of a workspace use."""
+    of_ours = f"/workspaces/{workspace}/computes/".lower()
+    rows = (row for row in usages if of_ours in str(row.get("id", "")).lower() and not _is_low(row))
+    return sum(int(row.get("currentValue", 0)) for row in rows if _is_family(row, family))
+
+
 def _counts(row: Mapping[str, Any]) -> bool:
     """Whether a row is the subscription's own dedicated quota: not a workspace's share, not low priority."""
-    kind = str(row.get("type", "")).lower()
-    return "/workspace" not in kind and "low" not in f"{_name(row)} {_label(row)}".lower().replace(" ", "")
+    return "/workspace" not in str(row.get("type", "")).lower() and not _is_low(row)
+
+
+def _is_low(row: Mapping[str, Any]) -> bool:
+    return "lowpriority" in f"{_name(row)} {_label(row)}".lower().replace(" ", "")
 
 
 def _is_family(row: Mapping[str, Any], family: str) -> bool:

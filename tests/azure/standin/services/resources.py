@@ -26,7 +26,7 @@ KINDS = {
 NEEDED = {
     "Microsoft.Storage/storageAccounts": ("kind", "sku.name"),
     "Microsoft.KeyVault/vaults": ("properties.tenantId", "properties.sku", "properties.accessPolicies"),
-    "Microsoft.ContainerRegistry/registries": ("sku.name",),
+    "Microsoft.ContainerRegistry/registries": ("sku.name", "properties.adminUserEnabled"),
     "Microsoft.Insights/components": ("kind", "properties.Application_Type"),
     WORKSPACES: (
         "identity.type",
