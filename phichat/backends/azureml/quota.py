@@ -72,8 +72,8 @@ def size_of(sizes: Iterable[Mapping[str, Any]], name: str) -> Size | None:
 def fits(usages: Iterable[Mapping[str, Any]], wanted: Mapping[str, int], workspace: str = "") -> list[Fit]:
     """Each family of `wanted` (family → cores) against its quota, then all of them against the region's.
 
-    A family that Azure ML does not list at all has no quota. What clusters of the workspace use is not counted
-    as used: the next job waits for them, or takes them over.
+    A family that Azure ML does not list at all has no quota. What clusters of the workspace use does not
+    count as used: the next job waits for them, or takes them over.
     """
     usages = list(usages)
     rows = [row for row in usages if _counts(row)]
