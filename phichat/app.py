@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
@@ -19,18 +20,23 @@ from textual.worker import Worker
 
 from phichat.paths import user_folders, write_atomic
 from phichat.screens import themes
-from phichat.screens.chat import ChatScreen
-from phichat.screens.keys import EDITING, actions
-from phichat.screens.session import Obstacle, Session
+from phichat.screens.activity import News
+from phichat.screens.attention import Attention
+from phichat.screens.keys import EDITING, JUMP, Action, actions, owners
+from phichat.screens.session import Obstacle, Session, problem_of
+from phichat.screens.stage import StageScreen
 from phichat.screens.stages import STAGES
 
 if TYPE_CHECKING:
+    from phichat.screens.remedies import Remedy
     from phichat.workflow import Project
 
 WIDTHS = [(0, "-narrow"), (100, "-wide")]
 """From so many columns on a screen has this class, for the styles."""
 CLOSE_S = 2.0
 """How long a backend may take to let go."""
+SHELL = {"model.download": "phichat models pull {model}", "app.help": "phichat --help"}
+"""What does the same in a shell, by the binding's id."""
 
 
 def run(open_project: Callable[[], Project]) -> int:
@@ -52,7 +58,7 @@ class PhichatApp(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
             Binding(
-                f"alt+{number},{number}",
+                f"alt+{number}",
                 f"go({stage.name!r})",
                 stage.title,
                 tooltip=f"Go to the screen {stage.title}.",
@@ -84,6 +90,17 @@ class PhichatApp(App[None], inherit_bindings=False):
         Binding(
             "ctrl+r", "retry", "Try again", tooltip="Start the model again.", id="model.retry", show=False
         ),
+        Binding(
+            "ctrl+g",
+            "remedy",
+            "Do what helps",
+            tooltip="Do what the error on the screen advises.",
+            id="app.remedy",
+            show=False,
+        ),
+        Binding(
+            "ctrl+t,f2", "go_to", "Go to", tooltip="Go to a screen by its number.", id="app.goto", show=False
+        ),
         Binding("f1", "help", "Help", tooltip="Help, and every key.", id="app.help"),
         Binding("ctrl+q", "quit", "Quit", tooltip="Leave; the model runs on.", id="app.quit", priority=True),
         Binding(
@@ -110,7 +127,8 @@ class PhichatApp(App[None], inherit_bindings=False):
             self.unregister_theme(name)
         self.session = Session(open_project)
         self._model: Worker[None] | None = None
-        self._configured = False
+        self._configured: Project | None = None
+        self._attention = Attention(self)
         self._obstacle: Obstacle = ""
         for stage in STAGES:
             self.add_mode(stage.name, partial(stage.open, self.session))
@@ -133,10 +151,12 @@ class PhichatApp(App[None], inherit_bindings=False):
     def _tell(self) -> None:
         self.post_message(self.ReadinessChanged())
 
-    def on_phichat_app_readiness_changed(self) -> None:
-        if self.session.project and not self._configured:
-            self._configured = True
-            self._configure(self.session.project)
+    async def on_phichat_app_readiness_changed(self) -> None:
+        if self.session.project and self.session.project is not self._configured:
+            self._configured = self.session.project
+            await self._configure(self.session.project)
+        while self.session.news:
+            self.announce(self.session.news.pop(0))
         if self.session.readiness.obstacle != self._obstacle:
             self._obstacle = self.session.readiness.obstacle
             self.refresh_bindings()
@@ -150,8 +170,8 @@ class PhichatApp(App[None], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action that is possible now, then themes and a picture of the screen."""
         for action in actions(screen).values():
-            if not action.id.startswith(EDITING) and action.id != "app.palette":
-                yield SystemCommand(action.binding.description, action.binding.tooltip, action.run)
+            if not action.id.startswith((EDITING, JUMP)) and action.id != "app.palette":
+                yield SystemCommand(action.binding.description, self._told(action), action.run)
         yield SystemCommand("Theme", "Choose the colours.", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save a picture of the screen as SVG.", self.deliver_screenshot)
 
@@ -167,12 +187,55 @@ class PhichatApp(App[None], inherit_bindings=False):
                 return obstacle == "offered"
             case "retry":
                 return obstacle == "failed"
+            case "remedy":
+                return self._remedy() is not None
+            case "go_to":
+                return isinstance(self.screen, StageScreen)
         return super().check_action(action, parameters)
 
-    def action_go(self, stage: str) -> None:
+    async def action_go(self, stage: str) -> None:
         """Go to the screen of a stage."""
-        if self.current_mode != stage:
-            self.switch_mode(stage)
+        if self.current_mode == stage:
+            return
+        try:
+            await self.switch_mode(stage)
+        except Exception as error:  # a screen that cannot be made must not take the others with it
+            self.announce(News(problem_of(error).message, ok=False))
+
+    def action_go_to(self) -> None:
+        """Show the screens with their numbers, and go to the chosen one."""
+        from phichat.screens.goto import GoToScreen
+
+        def go(stage: str | None) -> None:
+            if stage:
+                self.call_later(self.action_go, stage)
+
+        self.push_screen(GoToScreen(self.session, self.current_mode), go)
+
+    async def action_remedy(self) -> None:
+        """Do what the hint of the error on the screen says."""
+        found = self._remedy()
+        if found is None:
+            return
+        if found.text:
+            self.copy_to_clipboard(found.text)
+            self.notify(f"Sent to the clipboard of your terminal: {found.text}", markup=False)
+            return
+        if found.command[:2] == ("models", "pull") and found.command[2:] == (self.session.base_model,):
+            self.action_download()
+            return
+        await self.action_go(found.stage)
+        if isinstance(self.screen, StageScreen) and found.command:
+            await self.screen.carry_out(found.command)
+
+    def announce(self, news: News) -> None:
+        """Tell the end of long work on whatever screen one is, and call back who looks elsewhere."""
+        severity: Literal["information", "error"] = "information" if news.ok else "error"
+        self.notify(news.text, severity=severity, timeout=8, markup=False)
+        self._attention.call(news.text)
+
+    def on_app_focus(self) -> None:
+        self._attention.end()
 
     def action_download(self) -> None:
         """Download the model's weights and start it."""
@@ -201,10 +264,24 @@ class PhichatApp(App[None], inherit_bindings=False):
         start = self.session.start(download=download)
         self._model = self.run_worker(start, group="model", exclusive=True, exit_on_error=False)
 
-    def _configure(self, project: Project) -> None:
+    def _remedy(self) -> Remedy | None:
+        """What can be done here about the error that is on the screen."""
+        from phichat.screens.panels import Words
+        from phichat.screens.remedies import remedy
+
+        return next((remedy(words.problem) for words in reversed(self.screen.query(Words))), None)
+
+    def _told(self, action: Action) -> str:
+        """What an action does, and the command that does the same in a shell."""
+        commands = self.screen.SHELL if isinstance(self.screen, StageScreen) else {}
+        command = {**SHELL, **commands}.get(action.id, "")
+        told = action.binding.tooltip
+        return f"{told} In a shell: {command.format(model=self.session.base_model)}" if command else told
+
+    async def _configure(self, project: Project) -> None:
         """Take theme and keys from the config; what does not exist is said, and left out."""
         keys, theme = project.config.keys, project.config.theme
-        known = _binding_ids() if keys else frozenset()
+        known = await asyncio.to_thread(binding_ids) if keys else frozenset()
         for name in keys.keys() - known:
             close = get_close_matches(name, known, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else "Help names them, in a wide terminal."
@@ -217,15 +294,11 @@ class PhichatApp(App[None], inherit_bindings=False):
             self.theme = theme
 
 
-def _binding_ids() -> frozenset[str]:
-    from phichat.screens.choice import Choice
-    from phichat.screens.help import HelpScreen
-    from phichat.screens.messages import Said
-    from phichat.screens.prompt import Prompt
-
-    owners = (PhichatApp, ChatScreen, Prompt, Said, Choice, HelpScreen)
-    every = (binding for owner in owners for binding in Binding.make_bindings(owner.BINDINGS))
-    return frozenset(binding.id for binding in every if binding.id)
+def binding_ids() -> frozenset[str]:
+    """The names of all keys of the application, wherever they hold."""
+    every: list[type[DOMNode]] = [PhichatApp, *owners()]
+    found = (binding for owner in every for binding in Binding.make_bindings(owner.BINDINGS))
+    return frozenset(binding.id for binding in found if binding.id)
 
 
 def _remembered_theme() -> str:

@@ -15,16 +15,10 @@ from textual.dom import DOMNode
 
 from phichat import app as application
 from phichat.app import PhichatApp
-from phichat.screens.chat import ChatScreen
-from phichat.screens.choice import Choice
-from phichat.screens.help import HelpScreen
-from phichat.screens.messages import Said
-from phichat.screens.prompt import Prompt
+from phichat.screens.keys import owners
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, phase, picture, prompt, settled, shown_answer, until
 from tests.screens.scripted import Script, have_weights, opener
-
-OWN = (PhichatApp, ChatScreen, Prompt, Said, Choice, HelpScreen)
 
 
 @pytest.fixture
@@ -103,7 +97,8 @@ async def test_the_first_frame_of_the_next_start_has_the_theme_of_this_one(app: 
 
 
 def test_every_binding_can_be_rebound_named_and_explained() -> None:
-    every = [binding for owner in OWN for binding in bindings(owner)]
+    owning: list[type[DOMNode]] = [PhichatApp, *owners()]
+    every = [binding for owner in owning for binding in bindings(owner)]
     assert all(binding.id and binding.description for binding in every)
     own = [binding for binding in every if not (binding.id or "").startswith("edit.")]
     assert all(binding.tooltip for binding in own if not binding.system)

@@ -131,8 +131,10 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
     # Typing
 
     def on_key(self, event: events.Key) -> None:
-        """Letters go to the prompt, unless they mean something to what has the focus."""
-        if event.is_printable and event.character and event.key not in self.active_bindings:
+        """Letters and digits go to the prompt, unless they mean something to what has the focus."""
+        free = event.key.isdigit() or event.key not in self.active_bindings
+        if event.is_printable and event.character and free:
+            event.stop()
             self._prompt.focus()
             self._prompt.insert(event.character)
 
@@ -192,7 +194,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
             self._first_piece = monotonic()
             await self._show(turn, "answering")
         elif (elapsed := monotonic() - self._first_piece) > RATE_AFTER_S:
-            self.bar.activity = f"answering, about {(self._pieces - 1) / elapsed:.0f} tokens/s"
+            self.bar.activity = f"answering, ~{(self._pieces - 1) / elapsed:.0f} tokens/s"
 
     async def on_chat_screen_answered(self, event: Answered) -> None:
         if event.turn.running:
@@ -299,7 +301,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
                 return any(turn.answer for turn in self.conversation.turns)
             case "earlier":
                 return self._transcript.hidden > 0
-        return True
+        return super().check_action(action, parameters)
 
     def _step_back(self, turn: Turn) -> None:
         """Let the model not be shown a turn again; the history keeps it."""

@@ -22,9 +22,11 @@ class Choice(Static, can_focus=True):
 
     DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
-    def __init__(self, binding: str) -> None:
+    def __init__(self, binding: str, title: str = "") -> None:
         super().__init__(classes="choice")
         self._binding = binding
+        self._title = title
+        """What it says instead of the binding's own name."""
 
     def on_mount(self) -> None:
         self._show()
@@ -44,4 +46,4 @@ class Choice(Static, can_focus=True):
         if action:
             self.tooltip = action.binding.tooltip
             key = f"{action.keys[0]} " if action.keys else ""
-            self.update(Content.assemble((key, "bold"), action.binding.description))
+            self.update(Content.assemble((key, "bold"), self._title or action.binding.description))

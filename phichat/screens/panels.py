@@ -12,6 +12,7 @@ from textual.widgets import Static
 
 from phichat.errors import PhichatError
 from phichat.screens.choice import Choice
+from phichat.screens.remedies import remedy
 from phichat.screens.session import Obstacle, Readiness, Session
 from phichat.screens.wording import size
 
@@ -24,9 +25,13 @@ class Panel(Vertical):
 
 
 class ErrorPanel(Panel):
-    """An error: the sentence, the hint, and a key that tries again."""
+    """An error: the sentence, the hint, a key that does what the hint says, and one that tries again.
 
-    def __init__(self, problem: PhichatError, retry: str) -> None:
+    `retry` is the id of the binding that tries again, empty where there is none. A key does what the hint
+    says wherever such a panel is on the screen: the application looks for it.
+    """
+
+    def __init__(self, problem: PhichatError, retry: str = "") -> None:
         super().__init__(classes="-error")
         self._problem = problem
         self._retry = retry
@@ -35,13 +40,28 @@ class ErrorPanel(Panel):
         yield from explain(self._problem, self._retry)
 
 
-def explain(problem: PhichatError, retry: str) -> ComposeResult:
+class Words(VerticalScroll):
+    """What an error says; it scrolls when that is much."""
+
+    def __init__(self, problem: PhichatError) -> None:
+        super().__init__(classes="words")
+        self.problem = problem
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content.assemble(("✗ ", "$text-error"), self.problem.message), classes="what")
+        if self.problem.hint:
+            yield Static(Content(self.problem.hint), classes="hint")
+
+
+def explain(problem: PhichatError, retry: str = "") -> ComposeResult:
     """What a panel about an error consists of; `retry` is the id of the binding that tries again."""
-    words = [Static(Content.assemble(("✗ ", "$text-error"), problem.message), classes="what")]
-    if problem.hint:
-        words.append(Static(Content(problem.hint), classes="hint"))
-    yield VerticalScroll(*words, classes="words")
-    yield Horizontal(Choice(retry), classes="choices")
+    yield Words(problem)
+    found = remedy(problem)
+    choices = [Choice("app.remedy", found.title)] if found else []
+    if retry:
+        choices.append(Choice(retry))
+    if choices:
+        yield Horizontal(*choices, classes="choices")
 
 
 class Meter(Widget):

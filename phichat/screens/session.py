@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -10,13 +11,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from phichat.errors import PhichatError, PluginError
+from phichat.screens.activity import Activity, News
 from phichat.screens.wording import amount
 
 if TYPE_CHECKING:
     from phichat.backends.base import Deployment
     from phichat.events import Event, Piece, Reply
     from phichat.history import ConversationLog
+    from phichat.runs import Run
     from phichat.workflow import Project
+    from phichat.workflow.standing import Standing
 
 Phase = Literal["opening", "offered", "declined", "preparing", "ready", "failed"]
 Obstacle = Literal["", "offered", "declined", "downloading", "failed"]
@@ -75,6 +79,10 @@ def problem_of(error: Exception, backend: str = "") -> PhichatError:
     )
 
 
+def _load_backend(project: Project) -> None:
+    _ = project.backend
+
+
 def short_name(base_model: str) -> str:
     """A model's name as it fits a line: of a hub id or a path only the end."""
     return re.split(r"[\\/]", base_model.rstrip("\\/"))[-1].partition("@")[0]
@@ -93,8 +101,20 @@ class Session:
         self._ready = asyncio.Event()
         self._told = 0.0
         self._deployment: Deployment | None = None
+        self._starting: asyncio.Task[object] | None = None
+        self._looking: asyncio.Task[None] | None = None
+        self._followed: dict[str, asyncio.Task[None]] = {}
+        self._earlier: list[Project] = []
+        """Projects that were open before this one: an answer of theirs may still be on its way."""
         self.project: Project | None = None
+        """Another object after `reopen`."""
         self.readiness = Readiness()
+        self.standing: Standing | None = None
+        """How far the work is; None: nobody has looked yet."""
+        self.activities: dict[str, Activity] = {}
+        """The long work that goes on, by a name for each; the newest last."""
+        self.news: list[News] = []
+        """What has ended and nobody was told of yet."""
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Be told of every change."""
@@ -102,6 +122,7 @@ class Session:
 
     async def start(self, *, download: bool = False) -> None:
         """Open the project and make its model ready; weights that are missing are offered, or downloaded."""
+        self._starting = asyncio.current_task()
         try:
             await self._start(download)
         except asyncio.CancelledError:
@@ -109,6 +130,49 @@ class Session:
             raise
         except Exception as error:
             self._say(Readiness("failed", problem=problem_of(error, self.backend)))
+
+    async def reopen(self, open_project: Callable[[], Project] | None = None) -> None:
+        """Open the project as its files say now, or another one, and make its model ready; all are told."""
+        if self._starting and self._starting is not asyncio.current_task():
+            self._starting.cancel()
+        if open_project:
+            self._open_project = open_project
+        for task in self._followed.values():
+            task.cancel()
+        if self.project:
+            self._earlier.append(self.project)
+        self.project, self.standing, self._deployment = None, None, None
+        self._ready.clear()
+        self.activities.clear()
+        self._say(Readiness("opening"))
+        await self.start()
+
+    def look_soon(self) -> None:
+        """Find out anew how far the work is, what it costs, and which runs go on; follow each to its end.
+
+        To be called by whoever changes that: data prepared, a run submitted, a model deployed or deleted.
+        """
+        if self.project:
+            before = self._looking
+            self._looking = asyncio.create_task(self._look(self.project, before))
+
+    @property
+    def looking(self) -> bool:
+        """Whether `standing` is about to change."""
+        return self._looking is not None and not self._looking.done()
+
+    def working(self, key: str, what: str, share: float | None = None) -> None:
+        """Say that long work goes on, under a name of its own, and how much of it is done."""
+        known = key in self.activities
+        self.activities[key] = Activity(what, share)
+        self._tell(often=known)
+
+    def ended(self, key: str, news: str = "", *, ok: bool = True) -> None:
+        """Say that long work goes on no more, and what everybody should be told of its end."""
+        self.activities.pop(key, None)
+        if news:
+            self.news.append(News(news, ok))
+        self._tell()
 
     async def deployment(self) -> Deployment:
         """What answers the chats, as soon as there is one."""
@@ -147,14 +211,22 @@ class Session:
 
     async def aclose(self) -> None:
         """Let go of the project; what runs elsewhere runs on."""
-        if self.project:
-            await self.project.aclose()
+        for task in (*self._followed.values(), self._looking):
+            if task:
+                task.cancel()
+        for project in (*self._earlier, self.project):
+            if project:
+                await project.aclose()
 
     async def _start(self, download: bool) -> None:
         self._say(Readiness("opening") if self.project is None else Readiness("preparing"))
         if self.project is None:
             # In a thread: reading config and importing the backend take longer than a key press may wait.
             self.project = await asyncio.to_thread(self._open_project)
+            try:
+                await asyncio.to_thread(_load_backend, self.project)
+            finally:
+                self.look_soon()
         size = await self.project.model_size()
         if size != 0 and not download:
             self._say(Readiness("offered", size=size))
@@ -163,6 +235,46 @@ class Session:
         self._deployment = await self.project.ready(self._report)
         self._say(Readiness("ready"))
         self._ready.set()
+        self.look_soon()
+
+    async def _look(self, project: Project, before: asyncio.Task[None] | None) -> None:
+        from phichat.workflow.standing import standing
+
+        if before:  # One after the other: the last one knows best.
+            await asyncio.wait([before])
+        try:
+            found = await standing(project)
+        except Exception as error:
+            self.ended("look", problem_of(error, self.backend).message, ok=False)
+            return
+        if project is self.project:
+            self.standing = found
+            for run in found.running:
+                if run.name not in self._followed:
+                    self._followed[run.name] = asyncio.create_task(self._follow(project, run))
+            self._tell()
+
+    async def _follow(self, project: Project, run: Run) -> None:
+        """Show how a run goes until it ends, and tell everybody how it ended."""
+        from phichat.workflow.course import Course
+
+        what = f"{'training' if 'base_model' in type(run.spec).model_fields else 'evaluating'} {run.name}"
+        course = Course()
+        self.working(run.name, what)
+        try:
+            async with contextlib.aclosing(project.watch(run.name)) as events:
+                async for event in events:
+                    course.feed(event)
+                    self.working(run.name, what, course.done / course.total if course.total else None)
+            if course.status:
+                state = course.status.state
+                self.ended(run.name, f"{what.capitalize()}: {state}.", ok=state == "succeeded")
+        except Exception as error:  # Out of reach is not the end: the next look finds it again.
+            self.ended(run.name, problem_of(error, self.backend).message, ok=False)
+        finally:
+            self.activities.pop(run.name, None)
+            self._followed.pop(run.name, None)
+        self.look_soon()
 
     def _report(self, event: Event) -> None:
         if self.readiness.phase != "preparing":  # a thread of the backend's that is late
@@ -179,6 +291,9 @@ class Session:
 
     def _say(self, readiness: Readiness, *, often: bool = False) -> None:
         self.readiness = readiness
+        self._tell(often=often)
+
+    def _tell(self, *, often: bool = False) -> None:
         now = time.monotonic()
         if often and now - self._told < PROGRESS_INTERVAL_S:
             return

@@ -17,6 +17,8 @@ class Stage:
 
     name: str
     title: str
+    aim: str
+    """What is done there, as a sentence."""
     screen: str
     """Where its class is: `module:class`."""
 
@@ -28,9 +30,29 @@ class Stage:
 
 
 STAGES = (
-    Stage("configure", "Configure", "phichat.screens.configure:ConfigureScreen"),
-    Stage("data", "Data", "phichat.screens.data:DataScreen"),
-    Stage("train", "Train", "phichat.screens.train:TrainScreen"),
-    Stage("deploy", "Deploy", "phichat.screens.deploy:DeployScreen"),
-    Stage("chat", "Chat", "phichat.screens.chat:ChatScreen"),
+    Stage(
+        "configure",
+        "Configure",
+        "Choose the backend and the model, and see that everything is in place.",
+        "phichat.screens.configure:ConfigureScreen",
+    ),
+    Stage(
+        "data",
+        "Data",
+        "Make conversations training data: check and divide them.",
+        "phichat.screens.data:DataScreen",
+    ),
+    Stage(
+        "train",
+        "Train",
+        "Fine-tune the model, and see how that goes.",
+        "phichat.screens.train:TrainScreen",
+    ),
+    Stage(
+        "deploy",
+        "Deploy",
+        "Let a model answer, and see what is alive and what it costs.",
+        "phichat.screens.deploy:DeployScreen",
+    ),
+    Stage("chat", "Chat", "Talk with the model.", "phichat.screens.chat:ChatScreen"),
 )

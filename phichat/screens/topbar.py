@@ -11,6 +11,7 @@ from textual.widgets import Static
 from phichat.screens.session import Readiness, Session
 from phichat.screens.stages import STAGES, Stage
 
+DONE = "✓"
 SPINNER = "◐◓◑◒"
 TICK_S = 0.125
 
@@ -40,6 +41,9 @@ class TopBar(Horizontal):
     def show(self) -> None:
         """Show the session as it is now."""
         self._draw_state()
+        done = self._session.standing.done if self._session.standing else {}
+        for tab in self.query(StageTab):
+            tab.show(done.get(tab.stage.name, ""))
         busy = bool(self.activity) or self._session.readiness.phase in ("opening", "preparing")
         if self._ticker and busy and self.app.animation_level != "none":
             self._ticker.resume()
@@ -61,15 +65,25 @@ class TopBar(Horizontal):
 
 
 class StageTab(Static):
-    """The name of a stage and its number; a click goes there."""
+    """The name of a stage, its number, and a sign if it is done; a click goes there."""
 
     def __init__(self, number: int, stage: Stage, *, here: bool) -> None:
-        title = Content.assemble((str(number), "$text-muted"), f" {stage.title}")
-        super().__init__(title, classes="stage -here" if here else "stage")
-        self._name = stage.name
+        super().__init__(classes="stage -here" if here else "stage")
+        self.stage = stage
+        self._number = number
+        self._done: str | None = None
+
+    def show(self, done: str) -> None:
+        """Show what of this stage is done; empty: nothing yet."""
+        if done == self._done:
+            return
+        self._done = done
+        sign = (f" {DONE}", "$text-success") if done else ""
+        self.update(Content.assemble((str(self._number), "$text-muted"), f" {self.stage.title}", sign))
+        self.tooltip = Content(done or self.stage.aim)
 
     async def on_click(self) -> None:
-        await self.run_action(f"app.go({self._name!r})")
+        await self.run_action(f"app.go({self.stage.name!r})")
 
 
 def _state(readiness: Readiness, spinner: str) -> Content:

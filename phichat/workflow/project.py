@@ -261,6 +261,14 @@ class Project:
         """What exists, healthy or not."""
         return await self._guard.call(self.backend.deployments())
 
+    async def serving(self) -> tuple[Deployment, Job | str] | None:
+        """The current deployment and the model that it serves; None where there is none, or not any more."""
+        current = await asyncio.to_thread(self._current)
+        if current is None:
+            return None
+        there = {state.deployment.id for state in await self.deployments()}
+        return (current.deployment, current.spec.model) if current.deployment.id in there else None
+
     async def chat(
         self,
         messages: Sequence[Message],

@@ -37,7 +37,7 @@ def shown_answer(pilot: Pilot[None]) -> str:
 async def phase(pilot: Pilot[None], wanted: Phase) -> None:
     """Wait until the model is that far."""
     session = chat(pilot).session
-    await until(pilot, lambda: session.readiness.phase == wanted)
+    await until(pilot, lambda: session.readiness.phase == wanted and not session.looking)
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:

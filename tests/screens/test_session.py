@@ -23,7 +23,12 @@ def session(script: Script, folder: Path, cache: Path) -> Session:
 def heard(session: Session) -> list[Readiness]:
     """What its listeners see, from now on."""
     changes: list[Readiness] = []
-    session.listen(lambda: changes.append(session.readiness))
+
+    def hear() -> None:
+        if not changes or session.readiness is not changes[-1]:
+            changes.append(session.readiness)
+
+    session.listen(hear)
     return changes
 
 

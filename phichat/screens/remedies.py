@@ -1,0 +1,86 @@
+"""What of the application does the same as the command that an error's hint names."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from phichat.errors import ConfigError, PhichatError
+
+STAGE_OF: Mapping[str, str] = {
+    "init": "configure",
+    "check": "configure",
+    "provision": "configure",
+    "login": "configure",
+    "secret": "configure",
+    "models": "configure",
+    "backends": "configure",
+    "data": "data",
+    "train": "train",
+    "runs": "train",
+    "watch": "train",
+    "cancel": "train",
+    "logs": "train",
+    "fetch": "train",
+    "eval": "train",
+    "deploy": "deploy",
+    "traffic": "deploy",
+    "rollback": "deploy",
+    "env": "deploy",
+    "status": "deploy",
+    "down": "deploy",
+    "chat": "chat",
+    "history": "chat",
+}
+"""Where in the application each command of the shell has its place."""
+_COMMAND = re.compile(r"\bphichat ([a-z]+)((?: +(?!or\b|or:)[^\s'(),;…]+)*)")
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What can be done about an error from within the application."""
+
+    title: str
+    """As a button says it."""
+    stage: str = ""
+    """Where to go; empty: nowhere."""
+    command: tuple[str, ...] = ()
+    """What the screen there is to do, as the words of a command line after `phichat`."""
+    text: str = ""
+    """What to copy, for a command that only a shell can run."""
+
+
+def remedy(problem: PhichatError) -> Remedy | None:
+    """What does in the application what the hint says; None where that is up to the person alone."""
+    if found := _COMMAND.search(problem.hint):
+        stage = STAGE_OF.get(found[1])
+        if stage:
+            words = (found[1], *_words(found[2]))
+            return Remedy(_title(words, stage), stage, words)
+    if found := re.search(r"\b(?:pip install|az login)\b[^\n.;,]*", problem.hint):
+        return Remedy("Copy the command", text=found[0].strip())
+    if isinstance(problem, ConfigError):
+        return Remedy("Go to Configure", "configure")
+    return None
+
+
+def _title(words: tuple[str, ...], stage: str) -> str:
+    match words:
+        case ("check",):
+            return "Check"
+        case ("data", "demo"):
+            return "Take the demo data"
+        case ("models", "pull", model):
+            return f"Download {model}"
+        case ("secret", "set", *_):
+            return "Set the secret"
+    return f"Go to {stage.capitalize()}"
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text.strip().rstrip("."))
+    except ValueError:  # a quote that is not closed belongs to the sentence
+        return text.split()

@@ -1,0 +1,74 @@
+"""Where one stands in the work: which of its steps are done, what goes on, and what that costs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from phichat.backends.base import Job, TrainSpec
+from phichat.data.manifest import current
+from phichat.errors import PhichatError
+from phichat.paths import PROJECT_FILE
+from phichat.runs import Run
+from phichat.workflow.project import Project
+
+ANSWER_SECONDS = 20.0
+"""How long a backend may take to say what is alive; without an answer nothing is said about it."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What of the work is done, by the stage's name in a few words; what is not in there is not done."""
+
+    done: Mapping[str, str] = field(default_factory=dict)
+    running: tuple[Run, ...] = ()
+    """Runs of this backend that have not ended, as far as the ledger knows; the newest first."""
+    serving: str = ""
+    """The model that the current deployment answers with; empty where there is none."""
+    usd_per_hour: float | None = 0.0
+    """What all that is alive costs; None: something, but nobody could say how much."""
+
+
+async def standing(project: Project) -> Standing:
+    """How far a project is. What a backend does not tell in time counts as not there."""
+    here = await asyncio.to_thread(_on_disk, project)
+    serving, cost = await asyncio.gather(_serving(project), _cost(project))
+    done = dict(here.done)
+    model = serving.id if isinstance(serving, Job) else serving or ""
+    if isinstance(serving, Job):
+        done["deploy"] = f"{model} answers"
+    return Standing(done, here.running, model, cost)
+
+
+def _on_disk(project: Project) -> Standing:
+    done: dict[str, str] = {}
+    if project.root:
+        done["configure"] = str(project.root / PROJECT_FILE)
+    if prepared := current(project.state / "data"):
+        rows = prepared.dataset.train_rows
+        done["data"] = f"{rows:,} rows of {prepared.manifest.source}"
+    here = [run for run in project.training.ledger.runs() if run.backend == project.config.backend]
+    trained = [run for run in here if isinstance(run.spec, TrainSpec) and run.state == "succeeded"]
+    if trained:
+        done["train"] = f"{trained[0].name} succeeded"
+    return Standing(done, tuple(run for run in here if run.job and not run.finished))
+
+
+async def _serving(project: Project) -> Job | str | None:
+    with contextlib.suppress(PhichatError, TimeoutError):
+        async with asyncio.timeout(ANSWER_SECONDS):
+            serving = await project.serving()
+        return serving[1] if serving else None
+    return None
+
+
+async def _cost(project: Project) -> float | None:
+    """Dollars an hour of all that is alive."""
+    with contextlib.suppress(PhichatError, TimeoutError):
+        if project.backend.supports("resources"):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                costs = [each.usd_per_hour for each in await project.resources()]
+            return None if None in costs else sum(cost or 0.0 for cost in costs)
+    return 0.0
