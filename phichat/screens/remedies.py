@@ -35,7 +35,7 @@ STAGE_OF: Mapping[str, str] = {
     "history": "chat",
 }
 """Where in the application each command of the shell has its place."""
-_COMMAND = re.compile(r"\bphichat ([a-z]+)((?: +(?!or\b|or:)[^\s'(),;…]+)*)")
+_COMMAND = re.compile(r"\bphichat ([a-z]+)((?: +(?!or\b)[^\s'(),;…]*[^\s'(),;….:])*)")
 
 
 @dataclass(frozen=True)

@@ -163,9 +163,10 @@ class Session:
 
     def working(self, key: str, what: str, share: float | None = None) -> None:
         """Say that long work goes on, under a name of its own, and how much of it is done."""
-        known = key in self.activities
-        self.activities[key] = Activity(what, share)
-        self._tell(often=known)
+        before = self.activities.get(key)
+        now = self.activities[key] = Activity(what, share)
+        if str(now) != str(before):  # A percent at a time is often enough, and the last one is not lost.
+            self._tell()
 
     def ended(self, key: str, news: str = "", *, ok: bool = True) -> None:
         """Say that long work goes on no more, and what everybody should be told of its end."""

@@ -151,12 +151,12 @@ class OneBackend(Registry):
         return self._backend
 
 
-def opener(script: Script, folder: Path) -> Callable[[], Project]:
+def opener(script: Script, folder: Path, registry: Registry | None = None) -> Callable[[], Project]:
     """Opens a project of that folder on a backend that follows the script."""
     backend = type("Scripted", (ScriptedBackend,), {"script": script})
 
     def open_project() -> Project:
-        return Project.open(folder, environ=os.environ, registry=OneBackend(backend))
+        return Project.open(folder, environ=os.environ, registry=registry or OneBackend(backend))
 
     return open_project
 
