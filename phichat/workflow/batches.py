@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from filelock import FileLock, Timeout
 from pydantic import Field
 
 from phichat.backends.base import Report, Value
@@ -22,6 +23,7 @@ from phichat.runs import FlowSpec, Ledger, Run
 
 ASKED = ("question", "chat_history")
 RESULTS, REPORT = "results.jsonl", "report.html"
+KILLED = Status(state="failed", detail="It was ended from outside.")
 
 
 class FlowResult(Value):
@@ -53,9 +55,12 @@ class Story:
         self._report = report
         self._events = ledger.events(run.name)
         self._seq = 0
-        self._end = Status(state="failed", detail="It was ended from outside.")
+        self._end = KILLED
+        self._alive = _alive(ledger, run.name)
 
     def __enter__(self) -> Story:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._alive.acquire()
         self._ledger.write(self._run.model_copy(update={"state": "running"}))
         self.keep(Status(state="running"))
         return self
@@ -72,6 +77,7 @@ class Story:
         self.keep(self._end)
         told = {"state": self._end.state, "detail": self._end.detail, "ended": time.time()}
         self._ledger.write(self._run.model_copy(update=told))
+        self._alive.release()
 
     def tell(self, event: Event) -> None:
         """Tell whoever watches; nobody will want to know later."""
@@ -91,6 +97,25 @@ class Story:
         failed, all_ = len(result.failed), len(result.lines)
         told = f"{all_ - failed} done, {failed} failed"
         self._end = Status(state="failed" if failed else "succeeded", detail=told)
+
+
+def bury(ledger: Ledger) -> None:
+    """Give an end to batches whose command was killed before it could write one down."""
+    for run in ledger.runs():
+        if not isinstance(run.spec, FlowSpec) or run.finished:
+            continue
+        try:
+            with _alive(ledger, run.name).acquire(blocking=False):
+                now = ledger.run(run.name)
+                if not now.finished:
+                    ledger.write(now.model_copy(update={"state": KILLED.state, "detail": KILLED.detail}))
+        except Timeout:
+            continue
+
+
+def _alive(ledger: Ledger, name: str) -> FileLock:
+    """The lock that a batch holds while it runs, and that the system undoes however it ends."""
+    return FileLock(ledger.directory / name / "alive.lock", thread_local=False)
 
 
 async def answered(

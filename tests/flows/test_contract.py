@@ -188,6 +188,7 @@ def test_it_is_for_this_machine_and_its_key_is_nowhere_to_be_read(served: Served
     ]
     assert listening.laddr[:1] == ("127.0.0.1",)
     process = psutil.Process(listening.pid)
+    assert {each.raddr[:1] for each in process.net_connections()} <= {(), ("127.0.0.1",)}
     family = [process, *process.parents()[:2], *process.children(recursive=True)]
     assert not [each for each in family if KEY in " ".join(each.cmdline())]
     assert not [file for file in files_in(served.folder) if KEY.encode() in file.read_bytes()]
@@ -196,6 +197,9 @@ def test_it_is_for_this_machine_and_its_key_is_nowhere_to_be_read(served: Served
 def test_the_home_folder_is_left_alone(served: Served) -> None:
     assert ask(served, "Who are you?").status_code == 200
     assert files_in(served.home) == []
+    settings = [file.read_text("utf-8") for file in files_in(served.folder) if file.name == "pf.yaml"]
+    assert all("telemetry:\n  enabled: false" in text for text in settings)
+    assert bool(settings) == (served.engine == "promptflow")
 
 
 def test_a_deployment_that_dies_is_an_error_in_both_ways(served: Served) -> None:

@@ -89,6 +89,21 @@ async def test_a_batch_that_is_given_up_asks_no_more(
     assert (run.name, run.state) == ("flow-run", "cancelled")
 
 
+async def test_a_batch_whose_command_was_killed_has_failed(
+    project: Project, upstream: Upstream, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"question": "forever"}\n', encoding="utf-8")
+    batch = await project.flows.batch("chat", tmp_path / "rows.jsonl", "plain")
+    running = asyncio.create_task(project.flows.run(batch, DEPLOYMENT, lambda event: None))
+    assert await asyncio.to_thread(upstream.begun.wait, 20)
+    (alive,) = await project.training.refresh()
+    running.cancel()
+    await asyncio.wait({running})
+    project.training.ledger.write(alive)  # as it was before the command could say how it ended
+    (dead,) = await project.training.refresh()
+    assert (alive.state, dead.state, dead.detail) == ("running", "failed", "It was ended from outside.")
+
+
 async def test_what_others_cannot_reach_is_no_run(project: Project, tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"question": "Hm?"}\n', encoding="utf-8")
     batch = await project.flows.batch("chat", tmp_path / "rows.jsonl", "plain")
