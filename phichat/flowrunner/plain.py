@@ -29,7 +29,9 @@ class Plain(Engine):
             raise ConfigError(
                 f"The flow server needs {' and '.join(missing)}.", "pip install 'phichat[flows]'"
             )
-        return Command([sys.executable, str(_flows("chat/plain.py")), "--port", str(port)], {})
+        argv = [sys.executable, str(_flows("chat/plain.py")), "--port", str(port)]
+        # A key of the person's is for servers that others may use.
+        return Command(argv, {"CHAT_FLOW_KEY": ""})
 
     async def batch(
         self, flow: Flow, rows: Sequence[Row], folder: Path, environ: Mapping[str, str], report: Report

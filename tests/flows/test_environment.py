@@ -15,6 +15,9 @@ from phichat.flowrunner import Environment
 from phichat.flowrunner.running import run
 
 
+pytestmark = pytest.mark.timeout(600)  # the first run of all makes the environment
+
+
 async def test_a_package_that_cannot_be_had(tmp_path: Path) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("./nowhere\n", encoding="utf-8")
