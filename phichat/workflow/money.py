@@ -83,13 +83,15 @@ def cost(ledger: Ledger, run: Run) -> Cost:
 
 
 def spent(ledger: Ledger, backend: str) -> Cost:
-    """What all jobs on a backend have taken; the unknown is left out of the sum.
+    """What all jobs on a backend have taken; the price is unknown as soon as that of one is.
 
     A batch through a flow is no job: its deployment is paid by the hour, asked or not.
     """
     jobs = [run for run in ledger.runs() if run.backend == backend and not isinstance(run.spec, FlowSpec)]
     costs = [cost(ledger, run) for run in jobs]
-    return Cost(hours=sum(each.hours for each in costs), usd=sum(each.usd or 0.0 for each in costs))
+    known = [each.usd for each in costs if each.usd is not None]
+    usd = sum(known) if len(known) == len(costs) else None
+    return Cost(hours=sum(each.hours for each in costs), usd=usd)
 
 
 def most(estimate: Estimate, spec: TrainSpec | DeploySpec) -> float | None:
@@ -112,6 +114,11 @@ def affordable(
     if not limits or estimate.free:
         return None
     limit = min(limits)
+    if spending.budget is not None and spending.usd is None:
+        raise QuotaError(
+            "Nobody knows what was spent so far, so the budget cannot be kept.",
+            "Take the budget away, and limit each run with --max-cost.",
+        )
     expected = most(estimate, spec)
     if expected is None:
         raise QuotaError(

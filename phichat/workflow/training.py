@@ -237,6 +237,8 @@ class Training:
     async def _afforded(self, run: Run) -> Run:
         """The run with its price and its limit; one that is under way already is not asked about again."""
         backend = self._backend()
+        if isinstance(run.spec, EvalSpec):
+            return self._as_dear_as_training(run, run.spec.model)
         if not isinstance(run.spec, TrainSpec) or not backend.supports("estimate"):
             return run
         if run.job is not None and run.state in ("queued", "preparing", "running", "succeeded"):
@@ -248,6 +250,13 @@ class Training:
         spec = run.spec.model_copy(update={"max_usd": limit})
         priced = {"priced": not estimate.free, "usd_rate": estimate.usd_rate}
         return run.model_copy(update={"spec": spec, **priced})
+
+    def _as_dear_as_training(self, run: Run, model: Job | str) -> Run:
+        """An evaluation runs where the model was trained, for the same money an hour."""
+        trained = next((each for each in self.ledger.runs() if each.job == model), None)
+        if trained is None:
+            return run
+        return run.model_copy(update={"priced": trained.priced, "usd_rate": trained.usd_rate})
 
     def _here(self, run: Run) -> Run:
         if run.backend != self._config.backend:

@@ -155,6 +155,9 @@ async def test_a_deployment_costs_what_the_list_says(empty: Cloud, folder: Path)
         told = await project.estimate(spec)
         assert told.usd_per_hour == 0.266 and "prices.azure.com" in told.source
         assert not any(request.host.startswith("login.") for request in empty.requests)
-        empty.prices.away = True
+        await project.estimate(spec)
+        assert [request.host for request in empty.requests] == ["prices.azure.com"], "asked once"
+    empty.prices.away = True
+    async with Project.open(folder) as project:
         told = await project.estimate(spec)
         assert told.usd_per_hour == 0.266 and "skypilot-catalog v6, read 2026-11-22" in told.source

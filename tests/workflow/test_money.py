@@ -53,7 +53,7 @@ def test_a_run_that_goes_on_costs_until_now(tmp_path: Path, monkeypatch: pytest.
 
 def test_an_unknown_price_is_not_free(tmp_path: Path) -> None:
     ledger, run = ledger_of(tmp_path, STORY, priced=True, state="succeeded", ended=13_600)
-    assert cost(ledger, run).usd is None
+    assert cost(ledger, run).usd is None and spent(ledger, "azureml").usd is None
     free = run.model_copy(update={"priced": False})
     assert cost(ledger, free).usd == 0
 
@@ -89,6 +89,7 @@ def test_within_the_limit_it_goes_on_with_the_smaller_one() -> None:
         (RANGE, TRAIN, None, Spending(usd=8, budget=10), "US$2.00 of the budget of US$10.00 is left."),
         (RANGE, TRAIN, 9.0, Spending(usd=12, budget=10), "US$0.00 of the budget of US$10.00 is left."),
         (HOURLY, DEPLOY, 1.0, Spending(), "costs US$6.00 in a day, and --max-cost is US$1.00."),
+        (RANGE, TRAIN, None, Spending(usd=None, budget=10), "Nobody knows what was spent so far"),
         (Estimate(source="no list"), TRAIN, 9.0, Spending(), "Nobody knows what phi costs"),
     ],
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from phichat import models
 from phichat.backends.azureml.arm import Arm
 from phichat.backends.azureml.credential import SignIn
+from phichat.backends.azureml.prices import Price
 from phichat.backends.azureml.settings import AzureMLSettings
 from phichat.backends.base import Check, DeploySpec, Estimate, EvalSpec, Report, TrainSpec
 from phichat.errors import BackendError, ConfigError
@@ -25,6 +26,7 @@ class Account:
         record = user_folders().data / "azure-sign-in.json"
         self.sign_in = SignIn(settings.tenant_id, record)
         self.arm = Arm(self.sign_in)
+        self._prices: dict[str, Price | None] = {}
 
     async def check(self) -> list[Check]:
         """Whether everything is in place."""
@@ -51,12 +53,11 @@ class Account:
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
         """What a training or a deployment would cost; asks nobody who you are."""
         from phichat.backends.azureml import money
-        from phichat.backends.azureml.prices import price
         from phichat.backends.workload import workload
 
         if isinstance(spec, DeploySpec):
             size = spec.size or self.settings.serve_size
-            return money.serving(size, 1, await price(size, self.settings.location))
+            return money.serving(size, 1, await self.price(size))
         size, nodes = self.settings.train_size, self.settings.instance_count
         try:
             work = await asyncio.to_thread(workload, spec)
@@ -64,18 +65,25 @@ class Account:
             raise BackendError(
                 f"The training rows cannot be read: {error.strerror}.", "phichat data"
             ) from error
-        found = await price(size, self.settings.location)
+        found = await self.price(size)
         return money.training(work, _parameters(spec.base_model), size, nodes, found)
+
+    async def price(self, size: str) -> Price | None:
+        """What a machine costs an hour in the location, looked up once; None where nobody knows."""
+        from phichat.backends.azureml.prices import price
+
+        if size not in self._prices:
+            self._prices[size] = await price(size, self.settings.location)
+        return self._prices[size]
 
     async def time_limit(self, spec: TrainSpec | EvalSpec) -> int:
         """Seconds after which Azure is to end a job: the `time_limit`, or when `max_usd` is spent."""
         from phichat.backends.azureml import money
-        from phichat.backends.azureml.prices import price
 
         seconds = int(self.settings.time_limit * 3600)
         if isinstance(spec, EvalSpec) or spec.max_usd is None:
             return seconds
-        found = await price(self.settings.train_size, self.settings.location)
+        found = await self.price(self.settings.train_size)
         if found is None:
             return seconds
         rate = found.high * self.settings.instance_count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -46,6 +47,7 @@ class Arm:
     def __init__(self, sign_in: SignIn) -> None:
         self.sign_in = sign_in
         self._client: PipelineClient[Any, Any] | None = None
+        self._lock = threading.Lock()
 
     async def get(self, path: str, version: str, doing: str) -> Json:
         """A resource.
@@ -182,8 +184,8 @@ class Arm:
         raise kinds.get(response.status_code, HttpResponseError)(response=response)
 
     def _send(self, request: HttpRequest) -> HttpResponse:
-        if self._client is None:
-            self._client = _client(self.sign_in)
+        with self._lock:
+            self._client = self._client or _client(self.sign_in)
         response: HttpResponse = self._client.send_request(request)
         response.read()
         return response

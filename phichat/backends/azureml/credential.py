@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import shutil
+import threading
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -52,6 +53,8 @@ class SignIn:
         self.tenant = tenant or None
         self._record = record
         self._chain: Any = None
+        self._lock = threading.Lock()
+        """One thread at a time finds out who is signed in: the others take over what it found."""
 
     @property
     def who(self) -> str:
@@ -67,7 +70,9 @@ class SignIn:
         Raises:
             ClientAuthenticationError: nobody is signed in, or not any more.
         """
-        found: AccessToken = self._credential().get_token(*scopes, **{"tenant_id": self.tenant, **options})
+        with self._lock:
+            chain = self._credential()
+            found: AccessToken = chain.get_token(*scopes, **{"tenant_id": self.tenant, **options})
         return found
 
     def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
@@ -75,7 +80,8 @@ class SignIn:
         wanted: TokenRequestOptions = {**(options or {})}
         if self.tenant:
             wanted.setdefault("tenant_id", self.tenant)
-        found: AccessTokenInfo = self._credential().get_token_info(*scopes, options=wanted)
+        with self._lock:
+            found: AccessTokenInfo = self._credential().get_token_info(*scopes, options=wanted)
         return found
 
     def with_code(self, report: Report) -> bool:
