@@ -14,7 +14,6 @@ from phichat.events import Event, Step
 from phichat.flowrunner import Environment
 from phichat.flowrunner.running import run
 
-
 pytestmark = pytest.mark.timeout(600)  # the first run of all makes the environment
 
 
