@@ -124,18 +124,6 @@ def test_a_process_that_is_killed_leaves_nothing_behind_that_is_made_twice(
     assert phichat("check").code == 0
 
 
-async def test_a_job_is_ended_by_azure_when_its_money_is_spent(empty: Cloud, lab: Lab) -> None:
-    spec = TrainSpec(name="phi", dataset=Dataset(train_file=Path("rows.jsonl")), base_model="phi-3.5-mini")
-    account = lab(time_limit=10).account
-    assert await account.time_limit(spec) == 36_000
-    assert await account.time_limit(spec.model_copy(update={"max_usd": 3.673})) == 3600
-    assert await account.time_limit(spec.model_copy(update={"max_usd": 1000})) == 36_000
-    pair = lab(instance_count=2).account
-    assert await pair.time_limit(spec.model_copy(update={"max_usd": 3.673})) == 1800
-    unknown = lab(train_size="Standard_Unknown", time_limit=1).account
-    assert await unknown.time_limit(spec.model_copy(update={"max_usd": 1})) == 3600
-
-
 async def test_a_training_is_estimated_without_signing_in(empty: Cloud, lab: Lab, tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text("x" * 4000, encoding="utf-8")

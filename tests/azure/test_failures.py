@@ -57,6 +57,19 @@ def test_what_azure_says_is_told_in_plain_words(met: dict[str, str]) -> None:
     assert met["hint"] in told.hint
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "step 429 of 1200: loss 2.1",
+        "Loading checkpoint shards: 100%",
+        "(ResourceNotFound) The Resource 'Microsoft.MachineLearningServices/workspaces/lab/jobs/phi' under "
+        "resource group 'lab' was not found.",
+    ],
+)
+def test_a_line_that_tells_of_no_failure_is_none(line: str) -> None:
+    assert diagnose(line) is None
+
+
 def test_every_failure_has_a_cause_and_a_next_step() -> None:
     for failure in FAILURES:
         assert failure.cause.endswith(".") and failure.hint, failure.pattern

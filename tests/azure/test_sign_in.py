@@ -38,7 +38,7 @@ def test_the_application_of_the_environment_is_asked_first(empty: Cloud) -> None
 async def test_nobody_is_signed_in_and_az_is_not_there(nobody: Cloud, lab: Lab) -> None:
     with pytest.raises(AuthError) as caught:
         await lab().plan(None)
-    assert "You are not signed in to Azure." in caught.value.message
+    assert caught.value.message == "You are not signed in to Azure."
     assert caught.value.hint == "phichat login"
 
 

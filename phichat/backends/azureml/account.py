@@ -10,7 +10,7 @@ from phichat.backends.azureml.arm import Arm
 from phichat.backends.azureml.credential import SignIn
 from phichat.backends.azureml.prices import Price
 from phichat.backends.azureml.settings import AzureMLSettings
-from phichat.backends.base import Check, DeploySpec, Estimate, EvalSpec, Report, TrainSpec
+from phichat.backends.base import Check, DeploySpec, Estimate, Report, TrainSpec
 from phichat.errors import BackendError, ConfigError
 from phichat.events import Step
 from phichat.paths import user_folders
@@ -75,19 +75,6 @@ class Account:
         if size not in self._prices:
             self._prices[size] = await price(size, self.settings.location)
         return self._prices[size]
-
-    async def time_limit(self, spec: TrainSpec | EvalSpec) -> int:
-        """Seconds after which Azure is to end a job: the `time_limit`, or when `max_usd` is spent."""
-        from phichat.backends.azureml import money
-
-        seconds = int(self.settings.time_limit * 3600)
-        if isinstance(spec, EvalSpec) or spec.max_usd is None:
-            return seconds
-        found = await self.price(self.settings.train_size)
-        if found is None:
-            return seconds
-        rate = found.high * self.settings.instance_count
-        return min(seconds, money.longest_seconds(spec.max_usd, rate))
 
     def close(self) -> None:
         """Let go of connections."""

@@ -82,6 +82,12 @@ FAILURES: tuple[Failure, ...] = (
         UnavailableError,
     ),
     Failure(
+        r"Server failed to authenticate the request|Signature (?:not valid|did not match|fields)",
+        "The storage does not take the key: it has expired, or this machine's clock is wrong.",
+        "Set the clock, then repeat the command.",
+        UnavailableError,
+    ),
+    Failure(
         r"Attempted credentials|CredentialUnavailable|Please run 'az login'|AuthenticationFailed"
         r"|InvalidAuthenticationToken",
         "You are not signed in to Azure.",
@@ -190,8 +196,9 @@ FAILURES: tuple[Failure, ...] = (
         UnavailableError,
     ),
     Failure(
-        r"ResourceGroupNotFound|(?:resource|workspace).{0,120}(?:was|could) not (?:be )?found",
-        "It is not there yet.",
+        r"ResourceGroupNotFound|ParentResourceNotFound"
+        r"|Resource 'Microsoft\.MachineLearningServices/workspaces/[^/']+' under resource group",
+        "The workspace, or its resource group, is not there yet.",
         f"{PROVISION}, or correct the names: {CHECK}",
         NotFoundError,
     ),
@@ -251,7 +258,7 @@ FAILURES: tuple[Failure, ...] = (
         "phichat logs shows what it wrote.",
     ),
     Failure(
-        r"TooManyRequests|SubscriptionRequestsThrottled|\b429\b",
+        r"TooManyRequests|SubscriptionRequestsThrottled|(?:status|code|HTTP|error)[ :(]{1,2}429\b",
         "Azure is asked too often.",
         "Repeat the command in a minute.",
         UnavailableError,

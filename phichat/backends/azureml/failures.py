@@ -46,6 +46,8 @@ def translate(error: BaseException, doing: str, login: str = "az login") -> Back
     text = " ".join(clean(_text(error)).split())
     known = diagnose(f"{_code(error)} {text}", login)
     status = getattr(error, "status_code", None)
+    if isinstance(known, AuthError):
+        return known  # whatever was to be done: one sentence, and the command that mends it
     if known is not None:
         return type(known)(f"Azure could not {doing}. {known.message}", known.hint)
     told = f"Azure could not {doing}: {text.rstrip('.')}{_request(error)}."
