@@ -22,6 +22,15 @@ def build(model: type[M], entries: Sequence[Entry], prefix: Key = ()) -> M:
     Raises:
         ConfigError: with every problem of every entry.
     """
+    built, problems = examine(model, entries, prefix)
+    if problems or built is None:
+        raise fail(problems)
+    return built
+
+
+def examine(model: type[M], entries: Sequence[Entry], prefix: Key = ()) -> tuple[M | None, list[Problem]]:
+    """The model that the entries describe, if they do, and every problem."""
+    built: M | None = None
     fields = {(*prefix, *key): field for key, field in keys_of(model)}
     judged = [(entry, judge(entry, fields)) for entry in entries]
     problems = [problem for _, problem in judged if problem]
@@ -30,9 +39,7 @@ def build(model: type[M], entries: Sequence[Entry], prefix: Key = ()) -> M:
         built = model.model_validate(_nested(sound.values(), prefix))
     except ValidationError as error:
         problems += _translated(error, sound, fields, prefix)
-    if problems:
-        raise fail(problems)
-    return built
+    return built, problems
 
 
 def judge(entry: Entry, fields: Mapping[Key, FieldInfo]) -> Problem | None:

@@ -45,6 +45,8 @@ class Loaded:
     """What was written anywhere, what wins last."""
     environ: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Where a backend's secrets are looked for first."""
+    cwd: Path = field(default_factory=Path)
+    """The folder that it was loaded for: where a project would be made."""
 
     def settings(self) -> Iterator[Setting]:
         """Every key with its value and origin, in the order of the reference."""
@@ -75,7 +77,7 @@ def load(flags: Mapping[str, Any], environ: Mapping[str, str], cwd: Path, folder
     config = build(Config, entries)
     origins = {".".join(key): Origin("default", key=key) for key, _ in keys_of(Config)}
     origins |= {entry.dotted: entry.origin for entry in entries}
-    return Loaded(config, project, user_file, origins, tuple(entries), environ)
+    return Loaded(config, project, user_file, origins, tuple(entries), environ, cwd.absolute())
 
 
 def backend_settings(loaded: Loaded, name: str, settings_type: type[S]) -> S:

@@ -21,6 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from phichat.cli.options import config_flags, folder
     from phichat.cli.terminal import narrate, out
+    from phichat.config.saving import ignore_state
     from phichat.config.template import new_project
     from phichat.errors import ConfigError
     from phichat.paths import PROJECT_FILE, write_atomic
@@ -32,19 +33,9 @@ def run(args: argparse.Namespace) -> int:
     text = new_project(config_flags(args))
     try:
         write_atomic(file, text)
-        _ignore(place / ".gitignore")
+        ignore_state(place / ".gitignore")
     except OSError as error:
         raise ConfigError(f"{error.filename or place} cannot be written: {error.strerror}.") from error
     out(str(file.resolve()))
     narrate("Next: phichat check")
     return 0
-
-
-def _ignore(file: Path) -> None:
-    """Keep the project's state out of git, whatever else the file says."""
-    from phichat.paths import STATE_FOLDER, write_atomic
-
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    if f"{STATE_FOLDER}/" not in text.splitlines():
-        gap = "" if not text or text.endswith("\n") else "\n"
-        write_atomic(file, f"{text}{gap}{STATE_FOLDER}/\n")
