@@ -1,4 +1,4 @@
-"""The settings as rows of a form: what each holds and where that comes from, and whether a new value will do."""
+"""The settings as rows of a form: what each holds, where that comes from, and whether a new value will do."""
 
 from __future__ import annotations
 
