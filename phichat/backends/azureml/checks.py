@@ -221,5 +221,5 @@ def _fit(place: Place, fit: quota.Fit) -> Check:
         return Check(name="quota", ok=True, detail=str(fit))
     if fit.family == quota.TOTAL:
         return Check(name="quota", ok=False, detail=str(fit), fix=quota_request.page(place, fit))
-    fix = f"{PROVISION} asks for it; or ask at {quota_request.page(place, fit)}"
+    fix = f"{PROVISION}, which asks for it; or ask at {quota_request.page(place, fit)}"
     return Check(name="quota", ok=False, detail=str(fit), fix=fix)

@@ -141,25 +141,25 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         r"total vCPU quota of (?P<quota>\d+).*?maps to (?P<needed>\d+) vCPUs",
         "Your quota for this size is {quota} vCPUs, and a node needs {needed}.",
-        "phichat provision asks for more; or choose another backends.azureml.train_size.",
+        "phichat provision, which asks for more; or choose another backends.azureml.train_size.",
         QuotaError,
     ),
     Failure(
         r"[Cc]urrent usage/limit: (?P<used>\d+)/(?P<limit>\d+).*?[Aa]dditional needed: (?P<needed>\d+)",
         "The quota for this size is used up: {used} of {limit} vCPUs, and {needed} more are needed.",
-        "phichat provision asks for more; or choose another size.",
+        "phichat provision, which asks for more; or choose another size.",
         QuotaError,
     ),
     Failure(
         r"ResourceNotAvailableForOffer|QuotaNotAvailableForResource|ContactSupport",
         "Azure does not grant this quota automatically to this kind of subscription.",
-        "Ask for it at https://ml.azure.com/quota, or choose another size or location.",
+        "Ask for it at https://ml.azure.com (Quota), or choose another size or location.",
         QuotaError,
     ),
     Failure(
         r"is not a supported VM size|UnsupportedVMSize|InvalidVMSize",
         "Azure ML does not take this size here: the location does not offer it, or there is no quota at all.",
-        "phichat check says which; phichat provision asks for quota.",
+        "phichat check, to see which of the two; then phichat provision, to ask for quota.",
         QuotaError,
     ),
     Failure(
@@ -174,7 +174,7 @@ FAILURES: tuple[Failure, ...] = (
         r"|exceed\w* (?:the )?(?:approved|total)[^.]{0,60}[Qq]uota"
         r"|[Nn]ot enough (?:cluster CPU )?quota|ClusterMinNodesExceedCoreQuota",
         "The quota for this size is used up.",
-        "phichat provision asks for more; phichat status shows what is alive.",
+        "phichat provision, which asks for more; phichat status, to see what is alive.",
         QuotaError,
     ),
     # Names.
@@ -207,7 +207,7 @@ FAILURES: tuple[Failure, ...] = (
         r"ImageBuildFail|[Ii]mage build.{0,60}fail|EnvironmentBuildFail"
         r"|[Ff]ailed to build (?:the )?(?:docker )?image|CondaEnvException|ResolutionImpossible",
         "The image of the job's environment could not be built.",
-        "phichat logs RUN shows the build's log.",
+        "phichat logs, for the log of the build.",
     ),
     Failure(
         r"logged-models|LoggedModel",
@@ -233,7 +233,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         r"[Pp]reempt|[Ee]victed",
         "Azure took the machine away.",
-        "phichat train goes on from the last checkpoint.",
+        "phichat train, which goes on from the last checkpoint.",
         UnavailableError,
     ),
     Failure(
@@ -255,7 +255,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         r"[Ll]iveness probe failed|[Rr]eadiness probe failed|container has crashed|ResourceNotReady",
         "The model's server did not come up in its container.",
-        "phichat logs shows what it wrote.",
+        "phichat logs, for what it wrote.",
     ),
     Failure(
         r"TooManyRequests|SubscriptionRequestsThrottled|(?:status|code|HTTP|error)[ :(]{1,2}429\b",
