@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
 from phichat.cli.narration import narrated
-from phichat.cli.terminal import ask, can_ask, narrate, out, size
+from phichat.cli.terminal import ask, can_ask, narrate, out, size, visible
 from phichat.errors import NotFoundError
 from phichat.events import Piece, Reply, dump
 
 if TYPE_CHECKING:
     from phichat.backends.base import Deployment
-    from phichat.history import ConversationLog
+    from phichat.history import ConversationLog, Hit
     from phichat.workflow import Project
 
 YOU, MODEL = "You: ", "Model: "
@@ -59,6 +59,18 @@ async def opened(project: Project, resume: str | None) -> ConversationLog:
     if not page.conversations:
         raise NotFoundError("There is no conversation to go on with.", "phichat chat")
     return await project.conversation(page.conversations[0].id)
+
+
+async def attached(project: Project, log: ConversationLog, words: Sequence[str]) -> list[Hit]:
+    """Where in other conversations that was said which the model is to be shown; the person is told.
+
+    Raises:
+        NotFoundError: nowhere.
+    """
+    hits = [hit for each in words for hit in await project.recall(each, log)]
+    for title in dict.fromkeys(hit.conversation.title or hit.conversation.id[:13] for hit in hits):
+        narrate(f"Attached: what was said in “{visible(title)}”.")
+    return hits
 
 
 async def show(

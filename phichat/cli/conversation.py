@@ -8,17 +8,18 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from phichat.cli.answers import MODEL, YOU, opened, ready, show
+from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show
 from phichat.cli.guard import tell
 from phichat.cli.terminal import narrate, out
 from phichat.errors import PhichatError
 
 if TYPE_CHECKING:
     from phichat.backends.base import Deployment
-    from phichat.history import ConversationLog
+    from phichat.history import ConversationLog, Hit
     from phichat.workflow import Project
 
 BYE = ("/bye", "/exit", "/quit")
+ATTACH = "/attach "
 
 
 def hold(args: argparse.Namespace) -> int:
@@ -38,6 +39,7 @@ def hold(args: argparse.Namespace) -> int:
                 return 1
             log = runner.run(opened(project, args.resume))
             narrate("Ctrl-C stops an answer; /bye or Ctrl-D ends the conversation.")
+            narrate("/attach WORDS shows the model what was said about them before.")
             return _talk(runner, _Talk(project, deployment, log, args))
         finally:
             runner.run(project.aclose())
@@ -55,16 +57,24 @@ class _Talk:
         self._as_json = args.json
         self._plain = args.plain
         self.prompt = YOU if args.plain else "> "
+        self._attached: list[Hit] = []
+
+    async def attach(self, *words: str) -> None:
+        """Show the model with the next question what was said about this in other conversations."""
+        try:
+            self._attached += await attached(self._project, self._log, words)
+        except PhichatError as error:
+            tell(error)
 
     async def ask(self, question: str) -> None:
         """Ask, and show the answer. One that is stopped counts as far as it came."""
-        options = self._project.chat_options(overflow="drop_oldest")
         try:
-            asked = await self._log.ask(question)
+            asked = await self._project.ask(self._log, question, self._attached, self._deployment)
+            self._attached = []
         except PhichatError as error:
             tell(error)
             return
-        answer = self._project.answer(self._log, options, self._deployment)
+        answer = self._project.answer(self._log, deployment=self._deployment)
         if self._plain and not self._as_json:
             out(MODEL, end="")
         try:
@@ -90,7 +100,9 @@ def _talk(runner: asyncio.Runner, talk: _Talk) -> int:
             return 0
         if line in BYE:
             return 0
-        if line:
+        if line.startswith(ATTACH):
+            runner.run(talk.attach(line.removeprefix(ATTACH)))
+        elif line:
             runner.run(talk.ask(line))
 
 

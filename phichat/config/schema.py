@@ -65,6 +65,10 @@ class ChatConfig(Written):
     )
     max_new_tokens: int = Field(default=512, ge=1, description="longest answer, in tokens")
     seed: int | None = Field(default=None, examples=[1], description="repeats the same random choices")
+    overflow: Literal["error", "drop_oldest", "summarise"] = Field(
+        default="drop_oldest",
+        description="when a conversation no longer fits the model: refuse, leave out or summarise the oldest",
+    )
 
 
 class HistoryConfig(Written):

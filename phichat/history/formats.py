@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from phichat.backends.base import Message, Value
-from phichat.history import markdown
+from phichat.history import markdown, prompting
 from phichat.history.tree import Transcript
 from phichat.history.values import Conversation, StoredMessage
 
@@ -68,11 +68,16 @@ def training_turns(transcript: Transcript) -> list[Message]:
     """
     turns: list[Message] = []
     unanswered: list[Message] = []
+    excerpts: list[StoredMessage] = []
     for message in transcript.branch():
-        turn = Message(role=message.role, content=message.content)
-        if message.role != "assistant":
-            unanswered.append(turn)
+        if prompting.is_note(message):
+            excerpts.append(message)
             continue
+        if message.role != "assistant":
+            unanswered += prompting.turns([*excerpts, message], summaries=False)
+            excerpts = []
+            continue
+        turn = Message(role=message.role, content=message.content)
         if message.state == "complete" and message.content.strip():
             turns += [*unanswered, turn]
         unanswered = []

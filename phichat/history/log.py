@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import TypedDict, Unpack
 
 from phichat.backends.base import ChatOptions, Message
@@ -12,6 +12,8 @@ from phichat.errors import PhichatError
 from phichat.events import Piece, Reply
 from phichat.history.answer import Answer, read_ahead
 from phichat.history.base import HistoryStore
+from phichat.history.notes import Note
+from phichat.history.prompting import is_note
 from phichat.history.tree import Transcript
 from phichat.history.values import Conversation, Role, StoredMessage
 
@@ -83,8 +85,10 @@ class ConversationLog:
         """What to send to the model: the system prompt and the branch."""
         return self.transcript.prompt()
 
-    async def ask(self, text: str) -> StoredMessage:
-        """Add a question below what is shown; the first one also gives the conversation its title.
+    async def ask(self, text: str, notes: Sequence[Note] = ()) -> StoredMessage:
+        """Add a question below what is shown, after the notes that the model is to read with it.
+
+        The first one also gives the conversation its title.
 
         Raises:
             HistoryError: it cannot be kept, or an earlier answer cannot. Asking again is safe.
@@ -96,7 +100,14 @@ class ConversationLog:
             await self._store.create(titled)
             self.transcript = Transcript(titled)
             self._stored = True
-        return await self._add("user", text, self.conversation.leaf)
+        shown = self.conversation.leaf
+        try:
+            for note in notes:
+                await self._add("system", note.content, self.conversation.leaf, note.detail)
+            return await self._add("user", text, self.conversation.leaf)
+        except PhichatError:
+            self._revise(leaf=shown)  # so that the notes are not there twice when it is asked again
+            raise
 
     async def edit(self, message_id: str, text: str) -> StoredMessage:
         """Add another version of a message, and show it in place of that one.
@@ -112,7 +123,12 @@ class ConversationLog:
         """Step back to before an answer, else the last message: the next is another version of it."""
         answer_id = answer_id or self.conversation.leaf
         if answer_id:
-            self._revise(leaf=self.transcript.message(answer_id).parent_id)
+            message = self.transcript.message(answer_id)
+            before = message.parent_id
+            # A question goes with the notes that were added for it.
+            while message.role == "user" and before and is_note(self.transcript.message(before)):
+                before = self.transcript.message(before).parent_id
+            self._revise(leaf=before)
 
     async def show(self, message_id: str) -> None:
         """Show the branch that goes through a message and on by the newest ones.
@@ -220,10 +236,14 @@ class ConversationLog:
             self._unkept.append(answer)
         self.transcript = self.transcript.having(answer.message)
 
-    async def _add(self, role: Role, text: str, parent_id: str | None) -> StoredMessage:
+    async def _add(self, role: Role, text: str, parent_id: str | None, detail: str = "") -> StoredMessage:
         await self.keep()
         message = StoredMessage(
-            conversation_id=self.conversation.id, parent_id=parent_id, role=role, content=text
+            conversation_id=self.conversation.id,
+            parent_id=parent_id,
+            role=role,
+            content=text,
+            detail=detail,
         )
         await self._store.append(message)
         self.transcript = self.transcript.having(message)

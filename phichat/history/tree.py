@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from phichat.backends.base import Message
 from phichat.errors import NotFoundError
+from phichat.history import prompting
 from phichat.history.values import Conversation, StoredMessage
 
 
@@ -52,15 +53,23 @@ class Transcript:
             leaf = self._children[leaf][-1].id
         return leaf
 
-    def prompt(self) -> list[Message]:
+    def prompt(self, leaf: str | None = None) -> list[Message]:
         """What to show a model: the system prompt and the branch, without answers that have no text."""
         system = self.conversation.system
-        turns = [
-            Message(role=message.role, content=message.content)
-            for message in self.branch()
-            if message.content or message.role != "assistant"
-        ]
+        turns = prompting.turns(self.branch(leaf))
         return [Message(role="system", content=system), *turns] if system else turns
+
+    def shown(self, answer_id: str) -> list[Message]:
+        """What the model was shown when it wrote an answer, without what did not fit its context.
+
+        Raises:
+            NotFoundError: it is not in this conversation.
+        """
+        answer = self.message(answer_id)
+        prompt = self.prompt(answer.parent_id) if answer.parent_id else []
+        head = 1 if prompt and prompt[0].role == "system" else 0
+        dropped = answer.usage.dropped_messages if answer.usage else 0
+        return [*prompt[:head], *prompt[head + dropped :]]
 
     def having(self, message: StoredMessage) -> Transcript:
         """The same with a message added and its branch shown; or, where it was there, as it is now."""

@@ -77,7 +77,7 @@ class StoredMessage(Value):
     tokens_per_s: FiniteFloat | None = None
     """Completion tokens a second after the first piece."""
     detail: Text = ""
-    """Why it failed."""
+    """Why it failed; of a system message in the middle what it is (see `notes`)."""
 
 
 class Page(NamedTuple):

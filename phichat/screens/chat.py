@@ -165,7 +165,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied.
             deployment = await self.session.deployment()
             self.post_message(self.Asked(turn))
             log = self._log = self._log or await self.session.conversation()
-            turn.kept = (await log.ask(turn.question)).id
+            turn.kept = (await self.session.ask(log, turn.question)).id
             parts = self.session.answer(log, deployment)
             async with contextlib.aclosing(parts):
                 async for part in parts:

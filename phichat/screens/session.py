@@ -17,7 +17,7 @@ from phichat.screens.wording import amount
 if TYPE_CHECKING:
     from phichat.backends.base import Deployment
     from phichat.events import Event, Piece, Reply
-    from phichat.history import ConversationLog
+    from phichat.history import ConversationLog, StoredMessage
     from phichat.runs import Run
     from phichat.workflow import Project
     from phichat.workflow.standing import Standing
@@ -185,6 +185,11 @@ class Session:
         """A new conversation, which is kept from its first question on; only once the project is open."""
         assert self.project is not None
         return await self.project.conversation()
+
+    async def ask(self, log: ConversationLog, question: str) -> StoredMessage:
+        """Add a question to a conversation, whose beginning is summarised first if it no longer fits."""
+        assert self.project is not None
+        return await self.project.ask(log, question, deployment=self._deployment)
 
     def answer(self, log: ConversationLog, deployment: Deployment) -> AsyncGenerator[Piece | Reply, None]:
         """The answer to what a conversation shows, each piece kept already; then the whole of it."""

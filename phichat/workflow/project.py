@@ -34,10 +34,11 @@ from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.errors import NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Piece, Reply, Step
-from phichat.history import Conversation, ConversationLog, HistoryStore, Merged
+from phichat.history import Conversation, ConversationLog, HistoryStore, Hit, Merged, StoredMessage
 from phichat.history.log import Answerer
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Run
+from phichat.workflow import recall
 from phichat.workflow.chatting import timed, with_system
 from phichat.workflow.flows import KIND, Flows
 from phichat.workflow.guard import Guard, bounded
@@ -323,6 +324,36 @@ class Project:
         system = self.config.chat.system
         return ConversationLog(self.history, Conversation(project=str(self.root or ""), system=system))
 
+    async def recall(self, words: str, log: ConversationLog) -> list[Hit]:
+        """Where something was said in other conversations, the best first; to attach to a question.
+
+        Raises:
+            NotFoundError: nowhere.
+        """
+        return await recall.found(self.history, words, besides=log.conversation.id)
+
+    async def ask(
+        self,
+        log: ConversationLog,
+        question: str,
+        attach: Sequence[Hit] = (),
+        deployment: Deployment | None = None,
+    ) -> StoredMessage:
+        """Add a question to a conversation; `answer` is what follows.
+
+        What was said in other conversations can be attached. If the conversation no longer fits the model
+        and `chat.overflow` is `summarise`, its beginning is summarised first. Both are kept in the
+        conversation as notes before the question.
+        """
+        notes = await recall.excerpts(self.history, attach)
+        if self.config.chat.overflow == "summarise":
+            whole = "\n\n".join([*(note.content for note in notes), question])
+            beginning = await recall.summarised(
+                log, whole, self.chat_options(), lambda prompt, how: self.chat(prompt, how, deployment)
+            )
+            notes = [beginning, *notes] if beginning else notes
+        return await log.ask(question, notes)
+
     async def answer(
         self,
         log: ConversationLog,
@@ -336,7 +367,9 @@ class Project:
         With `continues`, the id of a partial answer, it goes on from there as another version of it.
         """
         deployment = deployment or await self.ready(_ignore)
-        options = options or self.chat_options()
+        # Should a summary turn out not to be enough, it is the oldest that goes.
+        overflow = "error" if self.config.chat.overflow == "error" else "drop_oldest"
+        options = options or self.chat_options(overflow=overflow)
         prompt = log.prompt
         if continues is not None:
             options = options.model_copy(update={"continue_final": True})

@@ -137,3 +137,20 @@ def test_sentences_are_given_on_whole_and_nothing_is_lost() -> None:
         "- one\n",
     ]
     assert "".join(given) + sentences.rest == text
+
+
+def test_what_was_said_before_is_attached_and_can_be_seen(phichat: Run) -> None:
+    assert phichat("chat", "-p", "Where does the quokka live?").code == 0
+    done = phichat("chat", "-p", "What does it eat?", "--attach", "quokka")
+    assert done.code == 0
+    assert "Attached: what was said in “Where does the quokka live?”." in done.err
+    assert "User: Where does the quokka live?" in done.out, "the parrot repeats what it is shown"
+    latest = phichat("history", "list", "--limit", "1").out.splitlines()[1].split()[0]
+    shown = phichat("history", "shown", latest).out
+    assert shown.startswith("user:\nFrom an earlier conversation, “Where does the quokka live?”")
+    assert shown.endswith("\n\nWhat does it eat?\n\n")
+    (message,) = map(json.loads, phichat("history", "shown", latest, "--json").out.splitlines())
+    assert message["role"] == "user"
+    done = phichat("chat", "-p", "What?", "--attach", "wombat")
+    assert (done.code, done.out) == (1, "")
+    assert "matches 'wombat'" in done.err

@@ -30,6 +30,13 @@ def arguments(parser: Parser) -> None:
         action="store_true",
         help="for screen readers and logs: 'You:' and 'Model:', whole sentences, nothing drawn twice",
     )
+    parser.add_argument(
+        "--attach",
+        metavar="WORDS",
+        action="append",
+        default=[],
+        help="show the model what was said about this in other conversations; may be given again",
+    )
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
     add_config_flags(parser, *KEYS)
     parser.hint_for_strays = 'phichat chat -p "…"'
@@ -72,7 +79,7 @@ def _question(prompt: str | None) -> str | None:
 
 
 async def _answer(args: argparse.Namespace, question: str) -> int:
-    from phichat.cli.answers import MODEL, YOU, opened, ready, show
+    from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show
     from phichat.cli.options import open_project
     from phichat.cli.terminal import out
 
@@ -81,7 +88,8 @@ async def _answer(args: argparse.Namespace, question: str) -> int:
         if deployment is None:
             return 1
         log = await opened(project, args.resume)
-        await log.ask(question)
+        hits = await attached(project, log, args.attach)
+        await project.ask(log, question, hits, deployment)
         if args.plain and not args.json:
             out(f"{YOU}{question}\n{MODEL}", end="")
         await show(project.answer(log, deployment=deployment), args.json, plain=args.plain)

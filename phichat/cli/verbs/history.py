@@ -48,6 +48,9 @@ def arguments(parser: Parser) -> None:
     )
     for action in (list_, search, export):
         action.add_argument("--all", action="store_true", help="of all projects")
+    shown = actions.add_parser("shown", help="what the model was shown for the latest answer, word for word")
+    shown.add_argument("id", metavar="ID", help="the beginning of its id")
+    shown.add_argument("--json", action="store_true", help="one JSON object a message")
     import_ = actions.add_parser("import", help="take in files in any of these formats; nothing twice")
     import_.add_argument("files", metavar="FILE", nargs="+")
     import_.add_argument("--json", action="store_true", help="one JSON object a file")
@@ -86,6 +89,7 @@ async def _run(args: argparse.Namespace) -> int:
         "list": _list,
         "search": _search,
         "export": _export,
+        "shown": _shown,
         "import": _import,
         "delete": _delete,
         "sync": synchronise,
@@ -177,6 +181,24 @@ async def _export(args: argparse.Namespace, project: Project) -> int:
     path = Path(args.output)
     count = await export(store, ids, path, _format(args))
     narrate(f"{conversations(count)} in {path}.")
+    return 0
+
+
+async def _shown(args: argparse.Namespace, project: Project) -> int:
+    from phichat.cli.terminal import narrate, out, out_json
+
+    transcript = await project.history.read((await project.history.find(args.id)).id)
+    answer = next((each for each in reversed(transcript.branch()) if each.role == "assistant"), None)
+    if answer is None:
+        narrate("There is no answer in this conversation yet.")
+        return 0
+    for message in transcript.shown(answer.id):
+        if args.json:
+            out_json("message", message.model_dump())
+        else:
+            out(f"{message.role}:\n{message.content}\n")
+    if answer.usage and answer.usage.dropped_messages:
+        narrate(f"The oldest {answer.usage.dropped_messages} messages did not fit and were left out.")
     return 0
 
 
