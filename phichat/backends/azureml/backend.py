@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from phichat.backends.azureml import fetching
 from phichat.backends.azureml.account import Account, project_of
+from phichat.backends.azureml.jobs import Jobs
 from phichat.backends.azureml.settings import AzureMLSettings
+from phichat.backends.azureml.watching import Watching
+from phichat.backends.azureml.workspace import Workspace
 from phichat.backends.base import (
     Backend,
     ChatOptions,
@@ -36,6 +41,9 @@ class AzureMLBackend(Backend[AzureMLSettings]):
     def __init__(self, settings: AzureMLSettings, workdir: Path) -> None:
         super().__init__(settings, workdir)
         self.account = Account(settings, project_of(workdir))
+        self._workspace = Workspace(self.account)
+        self._jobs = Jobs(self._workspace, workdir)
+        self._watching = Watching(self._workspace, self._jobs)
 
     async def check(self) -> list[Check]:
         return await self.account.check()
@@ -46,7 +54,9 @@ class AzureMLBackend(Backend[AzureMLSettings]):
     async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:
         if spec is None:
             return await self.account.plan()
-        return [Step(name=spec.name, state="planned", detail=f"in the workspace {self.settings.workspace}")]
+        if isinstance(spec, DeploySpec):
+            self._unsupported("deploy a model yet")
+        return await self._jobs.plan(spec)
 
     async def provision(self, report: Report) -> None:
         await self.account.provision(report)
@@ -55,27 +65,38 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         return await self.account.estimate(spec)
 
     async def aclose(self) -> None:
+        self._watching.close()
         self.account.close()
 
     async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
-        self._unsupported("train a model")
+        return await self._jobs.submit(spec, report)
 
     def watch(self, job: Job) -> AsyncGenerator[Event, None]:
-        self._unsupported("watch a job")
+        return self._watching.watch(job.id)
 
     async def cancel(self, job: Job) -> None:
-        self._unsupported("cancel a job")
+        await self._jobs.cancel(job.id)
+
+    async def fetch(self, job: Job, directory: Path, report: Report) -> Path:
+        return await fetching.fetch(self._workspace, self._jobs, job.id, directory, report)
+
+    async def logs(self, what: Job | Deployment) -> AsyncGenerator[str, None]:
+        if not isinstance(what, Job):
+            self._unsupported("show the logs of a deployment yet")
+        async with contextlib.aclosing(self._watching.logs(what.id)) as lines:
+            async for line in lines:
+                yield line
 
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
-        self._unsupported("deploy a model")
+        self._unsupported("deploy a model yet")
 
     async def deployments(self) -> list[DeploymentState]:
         return []
 
     async def delete(self, deployment: Deployment) -> None:
-        self._unsupported("delete a deployment")
+        self._unsupported("delete a deployment yet")
 
     def chat(
         self, deployment: Deployment, messages: Sequence[Message], options: ChatOptions
     ) -> AsyncGenerator[str | Usage, None]:
-        self._unsupported("chat with a deployment")
+        self._unsupported("chat with a deployment yet")

@@ -1,0 +1,330 @@
+"""Jobs by name: found in the cloud before anything is made, started again under the next attempt's name."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from phichat.backends.azureml import arm as waiting
+from phichat.backends.azureml import assets, command, compute, environment
+from phichat.backends.azureml.assets import Base
+from phichat.backends.azureml.storage import uri
+from phichat.backends.base import EvalSpec, Job, TrainSpec
+from phichat.errors import BackendError, NotFoundError, UnavailableError
+from phichat.events import Status, Step
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from phichat.backends.azureml.arm import Json
+    from phichat.backends.azureml.workspace import Workspace
+    from phichat.backends.base import Report
+
+GET_API = "2024-01-01-preview"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,199}")
+LOOK_S = 5.0
+STOPPED = frozenset({"failed", "canceled", "cancelled"})
+STOPPING = "cancelrequested"
+
+
+class Attempt(NamedTuple):
+    """One job of Azure's; a run that was started again has several."""
+
+    name: str
+    number: int
+    state: str
+    """In small letters."""
+    tags: dict[str, str]
+    url: str
+
+
+class Need(NamedTuple):
+    """Something that a job needs, and that may be there already."""
+
+    step: str
+    detail: str
+    there: Callable[[], Awaitable[bool]]
+    make: Callable[[Report], Awaitable[None]]
+
+
+class Jobs:
+    """The jobs of one workspace. The cloud is the truth: nothing is remembered here."""
+
+    def __init__(self, workspace: Workspace, workdir: Path) -> None:
+        self._workspace = workspace
+        self._locks = workdir / "locks"
+
+    async def attempts(self, name: str) -> list[Attempt]:
+        """Every job that a run has had, the oldest first.
+
+        Raises:
+            NotFoundError: it has had none.
+        """
+        found: list[Attempt] = []
+        if _NAME.fullmatch(name):
+            while attempt := await self._find(name, len(found) + 1):
+                found.append(attempt)
+        if not found:
+            raise NotFoundError(f"There is no job {name!r} in the workspace.", "phichat runs")
+        return found
+
+    async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
+        """Start the job, or find it; one that stopped goes on in the same folder, under the next name.
+
+        Raises:
+            NotFoundError: the model or a file of the dataset is not there.
+        """
+        self._legal(spec.name)
+        async with self._locked(spec.name):
+            last = await self._last(spec, report)
+            if last is not None and last.state not in STOPPED:
+                report(Step(name="job", state="reused", detail=last.name))
+                return Job(id=spec.name, url=last.url)
+            number = last.number + 1 if last else 1
+            return await self._start(spec, number, await self._ready(spec, report), report)
+
+    async def plan(self, spec: TrainSpec) -> list[Step]:
+        """What `submit` would do; only looks."""
+        self._legal(spec.name)
+        needs, _ = await self._needs(spec, _ignore, pull=False)
+        steps = [await _planned(need) for need in needs]
+        try:
+            last = (await self.attempts(spec.name))[-1]
+        except NotFoundError:
+            last = None
+        if last is not None and last.state not in STOPPED:
+            return [*steps, Step(name="job", state="reused", detail=last.name)]
+        name = attempt_name(spec.name, last.number + 1 if last else 1)
+        return [*steps, Step(name="job", state="planned", detail=name)]
+
+    async def cancel(self, name: str) -> None:
+        """Ask for the end of the last attempt; one that has ended stays as it is."""
+        last = (await self.attempts(name))[-1]
+        if last.state in STOPPED or last.state in ("completed", STOPPING):
+            return
+        path = await self._workspace.path(f"jobs/{last.name}/cancel")
+        await self._workspace.account.arm.ask("POST", path, GET_API, {}, f"cancel the job {last.name}")
+
+    async def _last(self, spec: TrainSpec | EvalSpec, report: Report) -> Attempt | None:
+        """The last attempt, which no longer writes into the run's folder if it has been told to stop.
+
+        Raises:
+            BackendError: the job of that name is somebody else's.
+        """
+        for _ in range(waiting.PATIENCE):
+            try:
+                last = (await self.attempts(spec.name))[-1]
+            except NotFoundError:
+                return None
+            if last.tags.get("phichat-kind") != _kind(spec):
+                raise BackendError(f"There is another job {spec.name!r} already.", "Choose another --name.")
+            if last.state != STOPPING:
+                return last
+            report(Status(state="preparing", detail=f"The attempt {last.name} is still stopping."))
+            await waiting.pause(LOOK_S)
+        raise UnavailableError(f"The job {spec.name} does not stop.", "Repeat the command in some minutes.")
+
+    async def _ready(self, spec: TrainSpec | EvalSpec, report: Report) -> command.Inputs:
+        """Have everything that the job needs."""
+        needs, inputs = await self._needs(spec, report, pull=True)
+        for need in needs:
+            report(Step(name=need.step, state="running", detail=need.detail))
+            if await need.there():
+                report(Step(name=need.step, state="reused", detail=need.detail))
+                continue
+            await _made(need, report)
+            report(Step(name=need.step, state="done", detail=need.detail))
+        return inputs
+
+    async def _needs(
+        self, spec: TrainSpec | EvalSpec, report: Report, *, pull: bool
+    ) -> tuple[list[Need], command.Inputs]:
+        workspace, size = self._workspace, self._workspace.account.settings.train_size
+        env, cluster = environment.environment_for(size), compute.name_of(workspace.account.settings)
+        code = await asyncio.to_thread(assets.code)
+        data = await asyncio.to_thread(assets.rows, spec.dataset)
+        base = await self._base(spec, report, pull=pull)
+        needs = [
+            Need(
+                "environment",
+                env.label,
+                lambda: environment.there(workspace, env),
+                lambda _: environment.make(workspace, env),
+            ),
+            Need(
+                "cluster",
+                cluster,
+                lambda: compute.there(workspace, wait=pull),
+                lambda _: compute.make(workspace),
+            ),
+        ]
+        needs += [self._need(asset) for asset in (code, data, base.asset) if asset is not None]
+        if base.asset is None and not base.repo:
+            # Nobody knows the hash of weights that are not here yet.
+            needs.append(Need("base model", base.title, _never, _nothing))
+        return needs, command.Inputs(code, data, base)
+
+    def _need(self, asset: assets.Asset) -> Need:
+        async def make(report: Report) -> None:
+            await assets.make(self._workspace, asset, report)
+
+        return Need(asset.step, asset.label, lambda: assets.there(self._workspace, asset), make)
+
+    async def _base(self, spec: TrainSpec | EvalSpec, report: Report, *, pull: bool) -> Base:
+        """The base model of a training; for an evaluation, that of the model's own training."""
+        if isinstance(spec, TrainSpec):
+            return await assets.base(spec.base_model, report, pull=pull)
+        if not isinstance(spec.model, Job) or spec.dataset.eval_file is None:
+            raise NotFoundError("An evaluation needs a trained model and held-out rows.", "phichat train")
+        trained = (await self.attempts(spec.model.id))[-1]
+        if trained.state != "completed":
+            told = f"The job {spec.model.id!r} has made no model yet."
+            raise NotFoundError(told, f"phichat watch {spec.model.id}")
+        return await assets.base(trained.tags["phichat-base"], report, pull=pull)
+
+    async def _start(
+        self,
+        spec: TrainSpec | EvalSpec,
+        number: int,
+        inputs: command.Inputs,
+        report: Report,
+    ) -> Job:
+        workspace = self._workspace
+        name = attempt_name(spec.name, number)
+        report(Step(name="job", state="running", detail=name))
+        if isinstance(spec, EvalSpec) and isinstance(spec.model, Job):
+            model = uri(f"{command.run_folder(spec.model.id)}/model")
+            inputs = inputs._replace(model=model)
+        top = (await workspace.place()).workspace_path
+        settings = workspace.account.settings
+        body = command.job(
+            name,
+            command.train_command(inputs) if isinstance(spec, TrainSpec) else command.eval_command(inputs),
+            inputs,
+            _config(spec, inputs.base),
+            settings=settings,
+            top=top,
+            compute=compute.name_of(settings),
+            environment=environment.environment_for(settings.train_size).path,
+            output=uri(command.run_folder(spec.name)),
+            experiment=workspace.account.project,
+            seconds=await self._seconds(spec),
+            tags=self._tags(spec, inputs.base),
+        )
+        doing = f"submit the job {name}"
+        made = _attempt(await workspace.put(f"jobs/{name}", command.API, body, doing), name, number)
+        report(Step(name="job", state="done", detail=name))
+        return Job(id=spec.name, url=made.url)
+
+    async def _seconds(self, spec: TrainSpec | EvalSpec) -> int:
+        """How long it may run: as configured, or as long as the money lasts."""
+        account = self._workspace.account
+        longest = int(account.settings.time_limit * 3600)
+        if not isinstance(spec, TrainSpec) or spec.max_usd is None:
+            return longest
+        from phichat.backends.azureml import money
+
+        rate = (await account.estimate(spec)).usd_rate
+        return min(longest, money.longest_seconds(spec.max_usd, rate)) if rate else longest
+
+    def _tags(self, spec: TrainSpec | EvalSpec, base: Base) -> dict[str, str]:
+        named = spec.base_model if isinstance(spec, TrainSpec) else base.title
+        told = {
+            "phichat": self._workspace.account.project,
+            "phichat-kind": _kind(spec),
+            "phichat-base": named,
+        }
+        return {**told, "phichat-data": spec.dataset.fingerprint}
+
+    async def _find(self, name: str, number: int) -> Attempt | None:
+        called = attempt_name(name, number)
+        found = await self._workspace.find(f"jobs/{called}", GET_API, f"look up the job {called}")
+        return None if found is None else _attempt(found, called, number)
+
+    @asynccontextmanager
+    async def _locked(self, name: str) -> AsyncIterator[None]:
+        """Let no other process of this machine start the same job meanwhile."""
+        from filelock import FileLock, Timeout
+
+        self._locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._locks / f"{name}.lock")
+        while True:
+            try:
+                lock.acquire(timeout=0)
+                break
+            except Timeout:
+                await asyncio.sleep(0.05)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _legal(self, name: str) -> None:
+        if not _NAME.fullmatch(name) or "__" in name:
+            raise BackendError(
+                f"{name!r} is no name for a job on Azure.", "Use letters, digits, - and _, but no __."
+            )
+
+
+def attempt_name(name: str, number: int) -> str:
+    """What a run's job is called: a name that was used once can never be used again."""
+    return name if number == 1 else f"{name}__{number}"
+
+
+def _attempt(told: Json, name: str, number: int) -> Attempt:
+    properties = told.get("properties", {})
+    studio = (properties.get("services") or {}).get("Studio") or {}
+    state = str(properties.get("status", "")).lower()
+    return Attempt(name, number, state, properties.get("tags") or {}, studio.get("endpoint", ""))
+
+
+def _config(spec: TrainSpec | EvalSpec, base: Base) -> dict[str, Any]:
+    """The trainer's own settings."""
+    if isinstance(spec, EvalSpec):
+        return dict(spec.settings)
+    return {
+        **spec.hyperparameters,
+        "base_model": base.link if base.asset else base.repo,
+        "revision": base.revision,
+        "run_name": spec.name,
+        # The mounted file is the data; whoever gives no fingerprint still gets a stable one.
+        "data_fingerprint": spec.dataset.fingerprint or _digest(spec.dataset.train_file),
+    }
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _kind(spec: TrainSpec | EvalSpec) -> str:
+    return "train" if isinstance(spec, TrainSpec) else "eval"
+
+
+async def _planned(need: Need) -> Step:
+    return Step(name=need.step, state="reused" if await need.there() else "planned", detail=need.detail)
+
+
+async def _made(need: Need, report: Report) -> None:
+    try:
+        await need.make(report)
+    except BackendError as error:
+        report(Step(name=need.step, state="failed", detail=error.message))
+        raise
+
+
+async def _never() -> bool:
+    return False
+
+
+async def _nothing(report: Report) -> None:
+    """Only planned: by the time that it is made, its hash is known."""
+
+
+def _ignore(event: object) -> None:
+    """For what nobody waits to hear."""

@@ -1,0 +1,202 @@
+"""A run as a stream of events: the log's own lines, between what the run history tells of their job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from typing import TYPE_CHECKING
+
+from phichat.backends.azureml import arm as waiting
+from phichat.backends.azureml.failures import clean, diagnose
+from phichat.errors import UnavailableError
+from phichat.events import Event, Log, Status, parse
+
+if TYPE_CHECKING:
+    from phichat.backends.azureml.history import Details, History
+    from phichat.backends.azureml.jobs import Attempt, Jobs
+    from phichat.backends.azureml.workspace import Workspace
+
+POLL_S = {True: 3.0, False: 10.0}
+"""Seconds between two looks, by whether the job runs: before, nothing happens for minutes."""
+SILENCE = 200
+"""Looks in a row without an answer, after which a broken network is told: about an hour."""
+LONGEST_S = 30.0
+
+
+class Watching:
+    """Follows runs through all their attempts. What was told once is told again in the same order."""
+
+    def __init__(self, workspace: Workspace, jobs: Jobs) -> None:
+        self._workspace = workspace
+        self._jobs = jobs
+        self._history: History | None = None
+
+    async def watch(self, name: str) -> AsyncGenerator[Event, None]:
+        """The run's events from its first, then as they come, to exactly one finished `Status`.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        seq, number = 0, 1
+        attempts = await self._jobs.attempts(name)
+        while True:
+            last: Status | None = None
+            async for event in self._events(attempts[number - 1]):
+                if isinstance(event, Status) and event.finished:
+                    last = event
+                    continue
+                yield event.model_copy(update={"seq": seq})
+                seq += 1
+            if number == len(attempts):
+                # It may have been started again while it was watched.
+                attempts = await self._jobs.attempts(name)
+            if number == len(attempts):
+                assert last is not None
+                yield last.model_copy(update={"seq": seq})
+                return
+            number += 1
+
+    async def logs(self, name: str) -> AsyncGenerator[str, None]:
+        """Every line that the run has written so far; where its command never ran, what Azure wrote.
+
+        Raises:
+            NotFoundError: there is no such run.
+        """
+        for attempt in await self._jobs.attempts(name):
+            details = await self._details(attempt.name)
+            addresses = [details.log] if details.log else [details.logs[key] for key in sorted(details.logs)]
+            for address in addresses:
+                for line in (await self._read(address, 0)).decode("utf-8", errors="replace").splitlines():
+                    yield line.rpartition("\r")[2]
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if self._history is not None:
+            self._history.close()
+
+    async def _events(self, attempt: Attempt) -> AsyncGenerator[Event, None]:
+        """One attempt, to its finished status."""
+        log = _Log()
+        begun = told = False
+        while True:
+            details = await self._details(attempt.name)
+            if not told:
+                yield _queued(attempt, details)
+                told = True
+            if details.begun and not begun:
+                yield Status(
+                    state="preparing",
+                    detail="Azure starts a machine and puts the environment on it: ten minutes or more.",
+                    at=details.started or log.at(details),
+                )
+                begun = True
+            if details.log:
+                content = await self._read(details.log, log.position)
+                for event in log.events(content, details):
+                    yield event
+            if details.finished:
+                for event in log.rest(details):
+                    yield event
+                yield _final(details, log)
+                return
+            await waiting.pause(POLL_S[details.log is not None])
+
+    async def _details(self, job: str) -> Details:
+        """How far a job is; a network that is gone for a while is waited for."""
+        for look in range(SILENCE):
+            try:
+                return await self._look(job)
+            except UnavailableError:
+                if look == SILENCE - 1:
+                    raise
+                await waiting.pause(min(LONGEST_S, POLL_S[True] * (look + 1)))
+        raise AssertionError("unreachable")
+
+    async def _look(self, job: str) -> Details:
+        from phichat.backends.azureml.history import History
+
+        base = await self._workspace.history()
+        if self._history is None:
+            self._history = await asyncio.to_thread(History, self._workspace.account.sign_in)
+        history = self._history
+        return await self._workspace.run(f"look at the job {job}", lambda: history.details(base, job))
+
+    async def _read(self, address: str, position: int) -> bytes:
+        """What is new in a log; what cannot be read now is read at the next look."""
+        history = self._history
+        assert history is not None, "whoever has an address has asked for it"
+        try:
+            return await self._workspace.run("read the job's log", lambda: history.read(address, position))
+        except UnavailableError:
+            return b""
+
+
+class _Log:
+    """A log as it grows: its whole lines as events, but for the job's own word of how it ended."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.said: Status | None = None
+        self.last = ""
+        self._line = b""
+        self._at: float | None = None
+
+    def events(self, content: bytes, details: Details) -> Iterator[Event]:
+        """The events of what is new."""
+        self.position += len(content)
+        *lines, self._line = (self._line + content).split(b"\n")
+        for line in lines:
+            yield from self._event(line, details)
+
+    def rest(self, details: Details) -> Iterator[Event]:
+        """A last line without its end."""
+        line, self._line = self._line, b""
+        if line:
+            yield from self._event(line, details)
+
+    def at(self, details: Details) -> float:
+        """When the last thing happened that says when."""
+        return self._at or details.started or details.created or 0.0
+
+    def _event(self, line: bytes, details: Details) -> Iterator[Event]:
+        text = line.decode("utf-8", errors="replace").rstrip("\r").rpartition("\r")[2]
+        event = parse(text)
+        if isinstance(event, Log) and not text.startswith('{"kind"'):
+            # Azure does not say when a line was written.
+            event = event.model_copy(update={"at": self.at(details)})
+        self._at = event.at
+        if isinstance(event, Status) and event.finished:
+            self.said = event  # the service ends the stream, not the job's word
+            return
+        if isinstance(event, Log) and text.strip():
+            self.last = text.strip()
+        yield event
+
+
+def _queued(attempt: Attempt, details: Details) -> Status:
+    at = details.created or 0.0
+    if attempt.number > 1:
+        return Status(state="preparing", detail=f"Started again (attempt {attempt.number}).", at=at)
+    return Status(state="queued", detail="Waiting for a machine.", at=at)
+
+
+def _final(details: Details, log: _Log) -> Status:
+    """How the job ended, in its own words where it found any, else in plain ones."""
+    at = details.ended or log.at(details)
+    if details.state == "completed":
+        detail = log.said.detail if log.said and log.said.state == "succeeded" else ""
+        return Status(state="succeeded", detail=detail, at=at)
+    if details.state != "failed":
+        return Status(state="cancelled", at=at)
+    if log.said and log.said.state == "failed" and log.said.detail:
+        return Status(state="failed", detail=log.said.detail, at=at)
+    return Status(state="failed", detail=_reason(details, log.last), at=at)
+
+
+def _reason(details: Details, last: str) -> str:
+    told = clean(f"{details.error.get('code', '')} {details.error.get('message', '')}".strip())
+    known = diagnose(f"{told} {last}")
+    if known is not None:
+        return f"{known.message} {known.hint}".strip()
+    words = f" Its last words: {clean(last)}" if last else ""
+    return f"{told or 'Azure does not say why.'}{words}"
