@@ -17,6 +17,10 @@ CONFIG = '"config-${RANK:-0}.json"'
 """Of each process its own: those of one machine share a folder."""
 
 
+OUTPUT = "phichat-run"
+"""What the job calls the run's folder, wherever it is mounted: so it can be told what its path means here."""
+
+
 class Inputs(NamedTuple):
     """What is mounted into the job, each by its registered path."""
 
@@ -37,17 +41,17 @@ def train_command(inputs: Inputs) -> str:
     held_out = ' --eval-file "${{inputs.data}}/eval.jsonl"' if "eval.jsonl" in inputs.data.files else ""
     return (
         f'{_before(inputs)}python train.py --train-file "${{{{inputs.data}}}}/train.jsonl"{held_out}'
-        f' --config {CONFIG} --output-dir "${{{{outputs.run}}}}"'
+        f" --config {CONFIG} --output-dir {OUTPUT}"
     )
 
 
 def eval_command(inputs: Inputs) -> str:
     """The command line of an evaluation."""
-    base = inputs.base.link if inputs.base.asset else inputs.base.repo
+    # A model of the hub is known to the tuned one, with its revision.
+    base = f" --base {inputs.base.link}" if inputs.base.asset else ""
     return (
-        f'{_before(inputs)}python evaluate.py --model "${{{{inputs.model}}}}"'
-        f"{f' --base {base}' if base else ''}"
-        f' --data "${{{{inputs.data}}}}/eval.jsonl" --config {CONFIG} --output-dir "${{{{outputs.run}}}}"'
+        f'{_before(inputs)}python evaluate.py --model "${{{{inputs.model}}}}"{base}'
+        f' --data "${{{{inputs.data}}}}/eval.jsonl" --config {CONFIG} --output-dir {OUTPUT}'
     )
 
 
@@ -95,8 +99,9 @@ def job(
 
 
 def _before(inputs: Inputs) -> str:
-    link = f'ln -sfn "${{{{inputs.base}}}}" {inputs.base.link} && ' if inputs.base.asset else ""
-    return f'{link}printf %s "$PHICHAT_CONFIG" > {CONFIG} && '
+    base = f'ln -sfn "${{{{inputs.base}}}}" {inputs.base.link} && ' if inputs.base.asset else ""
+    run = f'ln -sfn "${{{{outputs.run}}}}" {OUTPUT} && '
+    return f'{base}{run}printf %s "$PHICHAT_CONFIG" > {CONFIG} && '
 
 
 def _inputs(inputs: Inputs, top: str) -> dict[str, Any]:

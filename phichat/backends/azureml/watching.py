@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Iterator
 from typing import TYPE_CHECKING
 
 from phichat.backends.azureml import arm as waiting
+from phichat.backends.azureml.command import OUTPUT, run_folder
 from phichat.backends.azureml.failures import clean, diagnose
+from phichat.backends.azureml.storage import uri
 from phichat.errors import UnavailableError
-from phichat.events import Event, Log, Status, parse
+from phichat.events import Artifact, Event, Log, Status, parse
 
 if TYPE_CHECKING:
     from phichat.backends.azureml.history import Details, History
@@ -21,6 +24,9 @@ POLL_S = {True: 3.0, False: 10.0}
 SILENCE = 200
 """Looks in a row without an answer, after which a broken network is told: about an hour."""
 LONGEST_S = 30.0
+
+
+_ON_THE_NODE = re.compile(rf"[^\s\"']*/{OUTPUT}/")
 
 
 class Watching:
@@ -37,11 +43,12 @@ class Watching:
         Raises:
             NotFoundError: there is no such run.
         """
-        seq, number = 0, 1
+        seq, number, folder = 0, 1, uri(run_folder(name))
         attempts = await self._jobs.attempts(name)
         while True:
             last: Status | None = None
             async for event in self._events(attempts[number - 1]):
+                event = _placed(event, folder)
                 if isinstance(event, Status) and event.finished:
                     last = event
                     continue
@@ -171,6 +178,15 @@ class _Log:
         if isinstance(event, Log) and text.strip():
             self.last = text.strip()
         yield event
+
+
+def _placed(event: Event, folder: str) -> Event:
+    """The event with paths of the job's machine as they are called in the storage."""
+    if isinstance(event, Artifact):
+        return event.model_copy(update={"uri": _ON_THE_NODE.sub(folder, event.uri)})
+    if isinstance(event, Status):
+        return event.model_copy(update={"detail": _ON_THE_NODE.sub(folder, event.detail)})
+    return event
 
 
 def _queued(attempt: Attempt, details: Details) -> Status:
