@@ -36,7 +36,7 @@ class HistoryStore(ABC):
         return Sync()
 
     def on_sync(self, listener: Callable[[], None]) -> None:  # noqa: B027 - here it never does
-        """Have the listener called, in the event loop, whenever `sync` says something new."""
+        """Have the listener called, in this event loop, whenever `sync` says something new."""
 
     async def synchronise(self) -> Sync:
         """Make both the same now.

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 from azure.core.credentials import AccessToken
 from azure.cosmos.exceptions import CosmosHttpResponseError
+from pydantic import SecretStr
 
 from phichat.errors import HistoryError, NotFoundError, UnreachableError
 from phichat.history import HistoryStore, StoredMessage, Transcript
@@ -241,10 +242,29 @@ async def test_without_a_key_whoever_is_signed_in_is_asked(
     assert asked[0] == "https://127.0.0.1/.default" and asked[-1] == "closed"
 
 
-def test_only_an_emulator_on_this_machine_signs_for_itself(cosmos_server: Server) -> None:
-    assert cosmos_server.place().here
-    for endpoint in ("https://me.documents.azure.com:443/", "https://127.0.0.1.evil.example/"):
-        assert not replace(cosmos_server.place(), endpoint=endpoint).here
+@pytest.mark.parametrize(
+    ("endpoint", "checked"),
+    [
+        ("https://127.0.0.1:8081/", False),
+        ("https://localhost:8081/", False),
+        ("https://me.documents.azure.com:443/", True),
+        ("https://127.0.0.1.evil.example/", True),
+    ],
+)
+async def test_only_an_emulator_on_this_machine_signs_for_itself(
+    endpoint: str, checked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, object] = {}
+
+    def client(*_: object, **options: object) -> None:
+        asked.update(options)
+        raise OSError("no further")
+
+    monkeypatch.setattr("azure.cosmos.aio.CosmosClient", client)
+    with pytest.raises(UnreachableError):
+        await Container(Place(endpoint, "me", SecretStr(KEY))).opened()
+    assert asked["connection_verify"] is checked
+    assert asked["enable_endpoint_discovery"] is checked
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,7 @@ class SyncedStore(HistoryStore):
 
     def on_sync(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
+        self._tend()
 
     async def synchronise(self) -> Sync:
         try:
