@@ -30,7 +30,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("results", type=Path)
     arguments = parser.parse_args(argv)
-    rows = [json.loads(line) for line in arguments.data.read_text(encoding="utf-8").splitlines()]
+    with arguments.data.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
     with arguments.results.open("w", encoding="utf-8") as file, ThreadPoolExecutor(WORKERS) as pool:
         asked = {pool.submit(answered, row): at for at, row in enumerate(rows)}
         for done, future in enumerate(as_completed(asked), start=1):

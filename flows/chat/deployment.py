@@ -162,7 +162,7 @@ def _pieces(response: httpx.Response) -> Iterator[str]:
         yield json.loads(response.read())["choices"][0]["message"]["content"] or ""
         return
     ended = False
-    for line in response.iter_lines():
+    for line in _lines(response):
         if not line.startswith("data:"):
             continue
         data = line.removeprefix("data:").strip()
@@ -179,6 +179,15 @@ def _pieces(response: httpx.Response) -> Iterator[str]:
         raise DeploymentError(f"The deployment at {_host(str(response.url))} ended before its answer did.")
 
 
+def _lines(response: httpx.Response) -> Iterator[str]:
+    """The lines as they come; httpx's own also end at characters that may stand inside a JSON text."""
+    rest = b""
+    for part in response.iter_bytes():
+        *lines, rest = (rest + part).split(b"\n")
+        yield from (line.decode() for line in lines)
+    yield rest.decode()
+
+
 def _refused(response: httpx.Response) -> DeploymentError:
     text = response.read().decode(errors="replace")
     message = _message(text) or f"{_host(str(response.url))} answered {response.status_code}."
@@ -192,7 +201,7 @@ def _message(text: str) -> str:
     try:
         body = json.loads(text)
     except ValueError:
-        return text.strip().splitlines()[0][:300] if text.strip() else ""
+        return text.strip().split("\n")[0][:300] if text.strip() else ""
     error = body.get("error", body) if isinstance(body, dict) else body
     return str(error.get("message", "") if isinstance(error, dict) else error)
 

@@ -58,7 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data", type=Path)
     parser.add_argument("results", type=Path)
     arguments = parser.parse_args(argv)
-    rows = [json.loads(line) for line in arguments.data.read_text(encoding="utf-8").splitlines()]
+    with arguments.data.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
     judged = [judge(row["answer"], row["reference"]) for row in rows]
     lines = [{"line_number": at, **each} for at, each in enumerate(judged)]
     text = "".join(f"{json.dumps(line)}\n" for line in [*lines, {"metrics": summary(judged)}])

@@ -77,6 +77,16 @@ async def refusal(response: httpx.Response) -> BackendError:
             return BackendError(message)
 
 
+async def lines(response: httpx.Response) -> AsyncIterator[str]:
+    """The lines as they come; httpx's own also end at characters that may stand inside a JSON text."""
+    rest = b""
+    async for part in response.aiter_bytes():
+        *whole, rest = (rest + part).split(b"\n")
+        for line in whole:
+            yield line.decode()
+    yield rest.decode()
+
+
 def _body(access: Access, messages: Sequence[Message], options: ChatOptions) -> dict[str, Any]:
     body: dict[str, Any] = {
         "model": access.model,
@@ -106,7 +116,7 @@ async def _parts(response: httpx.Response) -> AsyncIterator[str | Usage]:
         yield _usage(answer, answer["choices"][0].get("finish_reason") or "stop")
         return
     reason = ""
-    async for line in response.aiter_lines():
+    async for line in lines(response):
         if not line.startswith("data:"):
             continue
         data = line.removeprefix("data:").strip()

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from phichat.backends.base import Message, Usage
-from phichat.backends.openai import client, refusal
+from phichat.backends.openai import client, lines, refusal
 from phichat.errors import BackendError, UnavailableError
 from phichat.flowrunner.rows import asked_last
 
@@ -68,7 +68,7 @@ async def _pieces(response: httpx.Response) -> AsyncIterator[str]:
     if not response.headers.get("content-type", "").startswith("text/event-stream"):
         yield json.loads(await response.aread())["answer"]
         return
-    async for line in response.aiter_lines():
+    async for line in lines(response):
         if not line.startswith("data:"):
             continue
         piece = json.loads(line.removeprefix("data:")).get("answer", "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from filelock import FileLock, Timeout
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from phichat.backends.base import Report, Value
 from phichat.errors import PhichatError
@@ -97,6 +97,22 @@ class Story:
         failed, all_ = len(result.failed), len(result.lines)
         told = f"{all_ - failed} done, {failed} failed"
         self._end = Status(state="failed" if failed else "succeeded", detail=told)
+
+
+def kept(ledger: Ledger, run: Run) -> FlowResult | None:
+    """What became of a batch, read again from the ledger; None if it was not carried through."""
+    folder = ledger.directory / run.name
+    results, report = folder / RESULTS, folder / REPORT
+    try:
+        texts = results.read_text(encoding="utf-8").split("\n")
+        lines = [Answered.model_validate_json(text) for text in texts if text]
+    except (OSError, ValidationError):
+        return None
+    metrics: dict[str, float] = {}
+    for event in ledger.events(run.name):
+        if isinstance(event, Metric):
+            metrics = event.values
+    return FlowResult(run=run.name, lines=tuple(lines), metrics=metrics, results=results, report=report)
 
 
 def bury(ledger: Ledger) -> None:

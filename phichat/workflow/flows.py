@@ -21,7 +21,7 @@ from phichat.flowrunner.engines import Flow
 from phichat.flowrunner.rows import Asked, read_rows
 from phichat.flowrunner.server import FlowServer, Servers
 from phichat.runs import FlowSpec, Ledger, Run
-from phichat.workflow.batches import FlowResult, Story, answered
+from phichat.workflow.batches import FlowResult, Story, answered, kept
 from phichat.workflow.chatting import timed, with_system
 
 KIND = "flow server"
@@ -166,6 +166,15 @@ class Flows:
         with Story(self._ledger, run, report) as story:
             chosen = engine(batch.engine, self.environment)
             return await answered(chosen, spec, batch.rows, self._environ(access, options), story)
+
+    def latest(self, flow: Flow = "evaluate") -> FlowResult | None:
+        """What became of the batch of a flow that was carried through last, on this backend."""
+        for run in self._ledger.runs():
+            if not isinstance(run.spec, FlowSpec) or run.spec.flow != flow:
+                continue
+            if run.backend == self._config.backend and (found := kept(self._ledger, run)):
+                return found
+        return None
 
     def _read(self, flow: Flow, name: EngineName, data: Path | None, limit: int | None) -> Batch:
         data = data.absolute() if data else self._held_out()

@@ -53,6 +53,16 @@ async def test_pieces_then_usage() -> None:
     assert await ask(answer) == ["Bill", " Gates", usage]
 
 
+async def test_a_line_ends_only_where_the_protocol_ends_it() -> None:
+    said = "one\u2028two\x85three\x0bfour\x1efive"
+    raw = json.dumps({"choices": [{"delta": {"content": said}, "finish_reason": "stop"}]}, ensure_ascii=False)
+
+    async def answer(request: Request) -> Response:
+        return sse(raw, "[DONE]")
+
+    assert (await ask(answer))[0] == said
+
+
 async def test_what_is_asked_and_how_it_is_signed() -> None:
     seen: list[tuple[str, str, dict[str, object]]] = []
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -38,9 +39,9 @@ ROWS = [
         "chat_history": [{"inputs": {"question": "France?"}, "outputs": {"answer": "Yes."}}],
         "ground_truth": "Paris",
     },
-    {"question": "the end", "answer": "End!"},
+    {"question": "the\u2028end", "answer": "End!"},
 ]
-SAID = ["Who founded Microsoft?", "What is it?", None, "And the capital?", "the end"]
+SAID = ["Who founded Microsoft?", "What is it?", None, "And the capital?", "the\u2028end"]
 """What the deployment says to each."""
 
 
@@ -69,6 +70,11 @@ def engine(request: pytest.FixtureRequest, environment: Environment) -> str:
     return name
 
 
+def read(text: str) -> list[dict[str, Any]]:
+    """The objects of JSON lines, which end at line feeds and nowhere else."""
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
 def state(project: Path) -> Path:
     return project / ".phichat"
 
@@ -80,7 +86,7 @@ def test_a_failed_line_is_a_failed_command(
     assert (done.code, done.out) == (1, "4 done, 1 failed\n")
     assert "line 3: 9000 tokens are more than 4096.\n" in done.err
     run = state(asked) / "runs" / "flow-run"
-    lines = [json.loads(line) for line in (run / "results.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = read((run / "results.jsonl").read_text(encoding="utf-8"))
     assert [line["answer"] for line in lines] == SAID
     assert [line["line"] for line in lines if line["error"]] == [3]
     assert {body["temperature"] for body in upstream.asked} == {0.25}
@@ -103,11 +109,11 @@ def test_a_failed_line_is_a_failed_command(
 def test_the_metrics_are_those_of_plain_python(
     engine: str, asked: Path, phichat: Run, upstream: Upstream
 ) -> None:
-    rows = (asked / "rows.jsonl").read_text(encoding="utf-8").splitlines()
-    (asked / "good.jsonl").write_text("".join(f"{rows[at]}\n" for at in (0, 1, 3, 4)), encoding="utf-8")
+    good = "".join(f"{json.dumps(ROWS[at], ensure_ascii=False)}\n" for at in (0, 1, 3, 4))
+    (asked / "good.jsonl").write_text(good, encoding="utf-8")
     done = phichat("flow", "evaluate", "good.jsonl", "--engine", engine, "--json")
     assert done.code == 0, done.err
-    *lines, told = [json.loads(line) for line in done.out.splitlines()]
+    *lines, told = read(done.out)
     wanted = ["Bill Gates founded Microsoft.", "what is it", "Paris", "End!"]
     expected = [metrics.judge(str(SAID[at]), wanted[i]) for i, at in enumerate((0, 1, 3, 4))]
     assert [line["metrics"] for line in lines] == expected

@@ -72,7 +72,9 @@ class Upstream:
 
 def _chunk(text: str | None, reason: str | None = None) -> str:
     delta = {} if text is None else {"content": text}
-    return f"data: {json.dumps({'choices': [{'delta': delta, 'finish_reason': reason}]})}\n\n"
+    # As our own server writes it: such text may hold what other programs take for the end of a line.
+    data = json.dumps({"choices": [{"delta": delta, "finish_reason": reason}]}, ensure_ascii=False)
+    return f"data: {data}\n\n"
 
 
 @contextlib.contextmanager

@@ -74,6 +74,17 @@ async def test_closing_the_chat_stops_the_model(project: Project, upstream: Upst
     assert await asyncio.to_thread(upstream.gone.wait, 10)
 
 
+async def test_the_latest_evaluation_is_found_again(project: Project, tmp_path: Path) -> None:
+    assert project.flows.latest() is None
+    (tmp_path / "rows.jsonl").write_text('{"question": "Hm?", "reference": "hm"}\n{}\n', encoding="utf-8")
+    batch = await project.flows.batch("evaluate", tmp_path / "rows.jsonl", "plain")
+    result = await project.flows.run(batch, DEPLOYMENT, lambda event: None)
+    assert result.metrics == {"exact_match": 1, "f1": 1, "similarity": 1}
+    assert [line.line for line in result.failed] == [2]
+    assert project.flows.latest() == result
+    assert project.flows.latest("chat") is None
+
+
 async def test_a_batch_that_is_given_up_asks_no_more(
     project: Project, upstream: Upstream, tmp_path: Path
 ) -> None:
