@@ -81,7 +81,7 @@ async def check_history(config: Config, environ: Mapping[str, str]) -> list[Chec
         return [Check(name="history", ok=False, detail=error.message, fix=error.hint)]
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await store.open()
+            there = await store.is_there()
     except TimeoutError:
         detail, fix = f"{store.where} did not answer within {CHECK_SECONDS:g} s.", "Try again."
         return [Check(name="history", ok=False, detail=detail, fix=fix)]
@@ -90,7 +90,8 @@ async def check_history(config: Config, environ: Mapping[str, str]) -> list[Chec
         return [Check(name="history", ok=False, detail=error.message, fix=fix)]
     finally:
         await store.aclose()
-    return [Check(name="history", ok=True, detail=store.where)]
+    detail = store.where if there else f"{store.where}: made on first use"
+    return [Check(name="history", ok=True, detail=detail)]
 
 
 def _installed(package: str) -> bool:

@@ -14,7 +14,7 @@ from phichat.history.cosmos.place import Place
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
-    from azure.cosmos.aio import ContainerProxy
+    from azure.cosmos.aio import ContainerProxy, CosmosClient
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
@@ -25,7 +25,7 @@ BATCH = 50
 """Documents of one transaction: it may have 100, and 2 MB."""
 BATCH_LENGTH = 80_000
 """Characters of one transaction's texts, for the same reason as `PART_LENGTH`."""
-INDEXING = {
+INDEXING: dict[str, Any] = {
     "indexingMode": "consistent",
     "automatic": True,
     "includedPaths": [{"path": "/*"}],
@@ -140,18 +140,30 @@ class Container:
             if self._opened is None:
                 try:
                     with explained(self.place):
-                        self._opened = await self._connect()
+                        self._opened = await self._made(await self._connect())
                 except BaseException:
                     await self._open.aclose()
                     raise
             return self._opened
+
+    async def is_there(self) -> bool:
+        """Whether the container is there already; nothing is made."""
+        from azure.cosmos.exceptions import CosmosResourceNotFoundError
+
+        with explained(self.place):
+            container = self._found(await self._connect())
+            try:
+                await container.read()
+            except CosmosResourceNotFoundError:
+                return False
+        return True
 
     async def aclose(self) -> None:
         """Let go of the connection."""
         await self._open.aclose()
         self._opened = None
 
-    async def _connect(self) -> ContainerProxy:
+    async def _connect(self) -> CosmosClient:
         from azure.cosmos.aio import CosmosClient
 
         here = self.place.here
@@ -171,7 +183,11 @@ class Container:
         # It opens a connection before it asks for anything, and leaves it open where that fails.
         self._open.push_async_exit(client)
         await client.__aenter__()
-        return await self._made(client)
+        return client
+
+    def _found(self, client: CosmosClient) -> ContainerProxy:
+        database = client.get_database_client(self.place.database)
+        return database.get_container_client(self.place.container)
 
     async def _credential(self) -> str | AsyncTokenCredential:
         if self.place.key:
@@ -180,14 +196,12 @@ class Container:
 
         return await self._open.enter_async_context(DefaultAzureCredential())
 
-    async def _made(self, client: Any) -> ContainerProxy:
+    async def _made(self, client: CosmosClient) -> ContainerProxy:
         from azure.cosmos import PartitionKey
         from azure.cosmos.exceptions import CosmosHttpResponseError, CosmosResourceNotFoundError
 
         place = self.place
-        container: ContainerProxy = client.get_database_client(place.database).get_container_client(
-            place.container
-        )
+        container = self._found(client)
         try:
             await container.read()
             return container
@@ -199,8 +213,8 @@ class Container:
                 place.container,
                 partition_key=PartitionKey("/partitionKey"),
                 indexing_policy=INDEXING,
-                **({"default_ttl": place.ttl_seconds} if place.ttl_seconds else {}),
-                **({"offer_throughput": place.throughput} if place.throughput else {}),
+                default_ttl=place.ttl_seconds,
+                offer_throughput=place.throughput,
             )
             return made
         except CosmosHttpResponseError as error:

@@ -124,13 +124,13 @@ class CosmosStore(HistoryStore):
         """What was changed from that second on, or just before, by the service's clock; oldest first."""
         return self._documents.changes(since)
 
-    async def open(self) -> None:
-        """Reach the place, and make it where it is not there.
+    async def is_there(self) -> bool:
+        """Whether the container is there already, and lets us in; nothing is made.
 
         Raises:
             HistoryError: it cannot be reached, or refuses.
         """
-        await self._documents.container.opened()
+        return await self._documents.container.is_there()
 
     async def aclose(self) -> None:
         await asyncio.gather(*self._under_way, return_exceptions=True)
