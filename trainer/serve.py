@@ -110,7 +110,8 @@ def yield_to_others(platform: str = sys.platform) -> None:
     with contextlib.suppress(psutil.Error, OSError):
         # By name: psutil has the constant on Windows only.
         below = getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", None) if platform == "win32" else None
-        psutil.Process().nice(NICENESS if below is None else below)
+        own = psutil.Process()
+        own.nice(max(own.nice(), NICENESS) if below is None else below)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,6 @@ def test_backends_are_listed_the_broken_ones_with_the_reason(phichat: Run, parro
     done = phichat("backends")
     assert done.code == 0
     rows = {line.split()[0]: line for line in done.out.splitlines()[1:]}
-    assert list(rows) == ["dodo", "local", "parrot"]
+    assert list(rows) == ["azureml", "dodo", "local", "parrot"]
     assert rows["parrot"].split(maxsplit=3)[1:] == ["phichat-parrot", "1.2", "A parrot"]
     assert "ModuleNotFoundError" in rows["dodo"]

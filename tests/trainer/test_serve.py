@@ -150,7 +150,7 @@ def test_azure_says_where_the_model_is(tiny_phi3: Path, tmp_path: Path) -> None:
 def test_others_go_first(tiny_phi3: Path) -> None:
     with started("--model", tiny_phi3) as server, server.client() as client:
         client.get("/health")
-        assert psutil.Process(server.process.pid).nice() == os.nice(0) + serve.NICENESS
+        assert psutil.Process(server.process.pid).nice() == max(os.nice(0), serve.NICENESS)
 
 
 def run(*arguments: str | Path, key: str = KEY) -> subprocess.CompletedProcess[str]:
