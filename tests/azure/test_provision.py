@@ -298,7 +298,7 @@ async def test_nothing_is_lost_and_nothing_made_twice_whenever_the_client_dies(
             assert sorted(empty.made()) == whole, f"killed after request {number}"
             assert len(empty.quotas.requests) == 1 and len(empty.roles.assignments) == 2
         number += 1
-    assert whole is not None and len(whole) == len(PARTS), "the parts, the quota, and no registration"
+    assert len(whole) == len(PARTS), "the parts, the quota, and no registration"
 
 
 async def dies_after(empty: Cloud, folder: Path, number: int) -> None:
