@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from phichat.backends.base import Access, ChatOptions, Deployment, Message, Report, Resource
 from phichat.backends.locks import locked
 from phichat.config import Config
+from phichat.config.secret import remember
 from phichat.errors import DataError, NotFoundError
 from phichat.events import Piece, Reply
 from phichat.flowrunner import EngineName, Environment, engine
@@ -46,12 +47,17 @@ class Flows:
     """The flows of one project. All state is in its folder; only the environment of Prompt flow is shared."""
 
     def __init__(self, config: Config, state: Path, cache: Path, ledger: Ledger, reach: Reach) -> None:
-        self.environment = Environment(cache)
         self.servers = Servers(state / "flow")
+        self._cache = cache
         self._config = config
         self._ledger = ledger
         self._reach = reach
         self._data = state / "data"
+
+    @property
+    def environment(self) -> Environment:
+        """What Prompt flow runs in, made or not."""
+        return Environment(self._cache)
 
     async def setup(self, report: Report) -> None:
         """Make the environment that Prompt flow runs in, if it is not there.
@@ -202,6 +208,7 @@ class Flows:
 
     def _environ(self, access: Access, options: ChatOptions) -> dict[str, str]:
         """What the flow reads: where to ask, with which key, and how; for processes, not to be kept."""
+        remember(access.key)
         body = {
             "model": access.model,
             "max_tokens": options.max_new_tokens,

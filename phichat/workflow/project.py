@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from phichat import models
 from phichat.backends.base import (
@@ -40,13 +40,15 @@ from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Run
 from phichat.workflow import recall
 from phichat.workflow.chatting import timed, with_system
-from phichat.workflow.flows import KIND, Flows
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.keeping import StoreName, check_history, open_history
 from phichat.workflow.money import Spending, affordable, spent
 from phichat.workflow.training import Training, offer_token
 
 _STORES: tuple[StoreName, ...] = ("sqlite", "cosmos")
+if TYPE_CHECKING:
+    from phichat.workflow.flows import Flows
+
 CHECK_SECONDS = 60.0
 """How long a backend may take to check itself before that counts as a failed check."""
 
@@ -75,7 +77,7 @@ class Project:
         self._guard = Guard(self.config.backend, registry)
         self._backend: AnyBackend | None = None
         self.training = Training(self.config, self.state, self._guard, lambda: self.backend)
-        self.flows = Flows(self.config, self.state, folders.cache, self.training.ledger, self.access)
+        self._flows: Flows | None = None
         self._history: HistoryStore | None = None
 
     @classmethod
@@ -427,6 +429,17 @@ class Project:
         """Base URL and key of a deployment for other clients; of the current one if none is named."""
         return await self._guard.call(self.backend.access(deployment or await self.ready(_ignore)))
 
+    @property
+    def flows(self) -> Flows:
+        """The project's flows; loaded on first use, as few need them."""
+        if self._flows is None:
+            from phichat.workflow.flows import Flows
+
+            self._flows = Flows(
+                self.config, self.state, self.folders.cache, self.training.ledger, self.access
+            )
+        return self._flows
+
     async def resources(self) -> list[Resource]:
         """All that is alive and what it costs an hour, what serves the rest of it first."""
         flows = self.flows.resources()
@@ -436,6 +449,8 @@ class Project:
 
     async def remove(self, resource: Resource, report: Report) -> None:
         """Stop and delete something that is alive."""
+        from phichat.workflow.flows import KIND
+
         if resource.kind == KIND:
             await self.flows.stop()
             return

@@ -16,7 +16,6 @@ from phichat.config.secret import offer_hf_token
 from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
 from phichat.events import Event, Status
 from phichat.runs import FlowSpec, Ledger, Run, Spec, run_name
-from phichat.workflow.batches import bury
 from phichat.workflow.course import Course
 from phichat.workflow.evaluation import Evaluation, evaluation
 from phichat.workflow.guard import Guard
@@ -159,6 +158,8 @@ class Training:
 
     async def refresh(self) -> list[Run]:
         """Every run, the newest first, after a look at those that were not finished."""
+        from phichat.workflow.batches import bury
+
         await asyncio.to_thread(bury, self.ledger)
         here = [run for run in self.ledger.runs() if run.backend == self._config.backend]
         await asyncio.gather(*(self._catch_up(run) for run in here if run.job and not run.finished))
