@@ -31,9 +31,6 @@ INDEXING: dict[str, Any] = {
     "includedPaths": [{"path": "/*"}],
     # Nothing looks for these, and an index of them would double what a message costs.
     "excludedPaths": [{"path": "/message/*"}, {"path": "/content/?"}, {"path": '/"_etag"/?'}],
-    "compositeIndexes": [
-        [{"path": "/conversation/updated", "order": "descending"}, {"path": "/id", "order": "descending"}],
-    ],
 }
 
 

@@ -45,7 +45,8 @@ class Reading:
         if project is not None:
             where += " AND c.conversation.project = @project"
             values["project"] = storable(project)
-        where += " ORDER BY " + ("c.conversation.updated DESC, c.id DESC" if order == "updated" else "c.id")
+        # By one key: two would need an index that a container which somebody else made does not have.
+        where += " ORDER BY " + ("c.conversation.updated DESC" if order == "updated" else "c.id")
         found: list[Document] = []
         while len(found) < limit:
             more, cursor = await self._page(where, limit - len(found), cursor, values)
