@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from phichat.backends.azureml import arm
+from phichat.backends.azureml import arm, storage
 from phichat.backends.azureml.backend import AzureMLBackend
 from tests.azure.places import Lab, lab_of
 from tests.azure.standin.cloud import Cloud, opened
@@ -59,6 +59,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.sleep(0)
 
     monkeypatch.setattr(arm, "pause", pause)
+    monkeypatch.setattr(storage, "BACKOFF_S", 0)
+    monkeypatch.setattr(storage, "GROWTH", 0)
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ DATASTORE = "workspaceblobstore"
 """The store that every workspace has from the beginning."""
 BACKOFF_S = 1.0
 """Seconds until a failed request to the storage is made again; the library's own default is 15."""
+GROWTH = 2
+"""The base of what is added to them each time."""
 CHUNK = 4 * 2**20
 Told = Callable[[int], None]
 """Hears how many more bytes have been carried."""
@@ -131,7 +133,7 @@ def opened(told: Mapping[str, Any], secrets: Mapping[str, Any], sign_in: SignIn)
         told["containerName"],
         credential=credential,
         initial_backoff=BACKOFF_S,
-        increment_base=2,
+        increment_base=GROWTH,
         retry_total=5,
         random_jitter_range=0,
         max_single_put_size=CHUNK,
