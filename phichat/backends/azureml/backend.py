@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from phichat.backends.azureml import fetching
+from phichat.backends.azureml import alive, fetching
 from phichat.backends.azureml.account import Account, project_of
 from phichat.backends.azureml.jobs import Jobs
 from phichat.backends.azureml.settings import AzureMLSettings
@@ -25,6 +25,7 @@ from phichat.backends.base import (
     Job,
     Message,
     Report,
+    Resource,
     Settings,
     TrainSpec,
     Usage,
@@ -63,6 +64,9 @@ class AzureMLBackend(Backend[AzureMLSettings]):
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
         return await self.account.estimate(spec)
+
+    async def resources(self) -> list[Resource]:
+        return await alive.clusters(self._workspace)
 
     async def aclose(self) -> None:
         self._watching.close()

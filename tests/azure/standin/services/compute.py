@@ -17,6 +17,22 @@ class Compute(Service):
         """Why the next cluster cannot be made; its long-running operation ends Failed then."""
         self.operations: dict[str, Json] = {}
 
+    def size(self, name: str, nodes: int, target: int | None = None) -> None:
+        """Let a cluster have so many nodes, on the way to another number."""
+        for cluster in self.found.values():
+            if cluster["name"] == name:
+                inner = cluster["properties"]["properties"]
+                inner["currentNodeCount"], inner["targetNodeCount"] = (
+                    nodes,
+                    nodes if target is None else target,
+                )
+                inner["allocationState"] = "Steady" if target is None else "Resizing"
+
+    @route("GET", ARM, rf"{WORKSPACE}/computes")
+    def listed(self, request: Request, **place: str) -> Response:
+        top = f"{request.path.lower()}/"
+        return answer({"value": [each for path, each in self.found.items() if path.startswith(top)]})
+
     @route("GET", ARM, rf"{WORKSPACE}/computes/(?P<name>[^/]+)")
     def get(self, request: Request, name: str, **place: str) -> Response:
         found = self.found.get(request.path.lower())
