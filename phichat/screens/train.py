@@ -1,17 +1,453 @@
-"""The screen Train."""
+"""The screen Train: what a training would take, how it goes, whether it helped, and all the runs."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.widgets import Static
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input, OptionList
+
+from phichat.backends.base import TrainSpec
+from phichat.errors import DataError, PhichatError
+from phichat.screens.question import Question
+from phichat.screens.session import Session
 from phichat.screens.stage import StageScreen
+from phichat.screens.train_form import TrainForm
+from phichat.screens.train_panels import NoData, Trouble
+from phichat.screens.train_run import PAGES, Page, RunView
+from phichat.screens.train_runs import Known, Runs
+from phichat.screens.train_setup import Setup
+from phichat.screens.train_work import (
+    Doing,
+    DrawDue,
+    Followed,
+    Listed,
+    Looked,
+    Planned,
+    Prepared,
+    Refused,
+    Settled,
+    Started,
+    Work,
+)
+from phichat.workflow.estimates import price, tight
+
+Place = Literal["opening", "trouble", "nodata", "setup", "run", "runs"]
+LARGE = 100
+"""Columns from which on the list of runs has room for more about each."""
 
 
 class TrainScreen(StageScreen):
-    """Train."""
+    """Before, during and after a training."""
 
     stage = "train"
+    CSS_PATH = "train.tcss"
+    HELP = """
+## Train
+
+Choose the settings, look at what they would take, and start with Ctrl+T. The run goes on when you leave:
+it is found again here, also when it was started in another terminal. Escape shows all runs.
+"""
+    BINDING_GROUP_TITLE = "Train"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+t", "start", "Train", tooltip="Start the training.", id="train.start"),
+        Binding("f2", "more", "More", tooltip="Show all settings, or the first few.", id="train.more"),
+        Binding("p", "demo", "Prepare the demo", tooltip="Use ours to try it.", id="train.demo", show=False),
+        Binding("ctrl+r", "reload", "Try again", tooltip="Look again.", id="train.reload", show=False),
+        Binding("n", "new", "New", tooltip="Go to the settings of a new training.", id="train.new"),
+        *(
+            Binding(
+                key,
+                f"page({page!r})",
+                title,
+                tooltip=f"Turn to the page {title}.",
+                id=f"train.{page}",
+                show=False,
+            )
+            for page, (key, title) in PAGES.items()
+        ),
+        Binding(
+            "d",
+            "deploy",
+            "Deploy, chat",
+            tooltip="Deploy the run's model and chat with it.",
+            id="train.deploy",
+            show=False,
+        ),
+        Binding(
+            "v",
+            "compare",
+            "Compare",
+            tooltip="Ask the base model and this one side by side.",
+            id="train.compare",
+            show=False,
+        ),
+        Binding(
+            "o", "report", "Report", tooltip="Open the report in a browser.", id="train.report", show=False
+        ),
+        Binding(
+            "e",
+            "evaluate",
+            "Evaluate",
+            tooltip="Compare the model with the base model now.",
+            id="train.evaluate",
+            show=False,
+        ),
+        Binding(
+            "ctrl+r",
+            "resume",
+            "Go on",
+            tooltip="Go on from the run's last checkpoint.",
+            id="train.resume",
+            show=False,
+        ),
+        Binding("g", "again", "Train again", tooltip="The same once more.", id="train.again", show=False),
+        Binding("x", "cancel", "Cancel", tooltip="End the run.", id="train.cancel", show=False),
+        Binding("space", "mark", "Mark", tooltip="Draw the run into the same picture.", id="train.mark"),
+        Binding("escape", "all", "All runs", tooltip="Go to the list of runs.", id="train.all"),
+        Binding("escape", "back", "Back", tooltip="Leave the list of runs.", id="train.back"),
+    ]
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.place: Place = "opening"
+        self._before: Place = "setup"
+        self.view = RunView()
+        self.runs = Runs()
+        self.setup: Setup | None = None
+        self.work = Work(session, self)
+        self._nodata = NoData()
+        self._trouble = Trouble()
+        self._drawing = False
+        self._looked = False
 
     def body(self) -> ComposeResult:
-        yield Static("Train", classes="body")
+        with Vertical(id="train"):
+            yield self._trouble
+            yield self._nodata
+            yield self.view
+            yield self.runs
+
+    def on_mount(self) -> None:
+        self._go("opening")
+        self.watch(self.app, "app_focus", self._look_again, init=False)
+
+    async def session_changed(self) -> None:
+        problem = self.session.readiness.problem
+        if self.session.project is None and problem:
+            await self._fail(problem)
+        elif self.session.project and not self._looked:
+            self._looked = True
+            self.work.look()
+
+    def on_screen_resume(self) -> None:
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """See what was prepared and started elsewhere meanwhile."""
+        if self.session.project and self._looked and self.is_current:
+            self.work.look()
+
+    # What was found
+
+    async def on_looked(self, event: Looked) -> None:
+        """The data and the runs are known; a run that is alive is followed, wherever it was started."""
+        self._show_runs(event.known)
+        alive = next((each.run for each in event.known if not each.run.finished), None)
+        if alive and self.place in ("opening", "nodata", "setup") and alive.name != self._followed:
+            self.work.follow(alive.name)
+        if isinstance(event.outlook, PhichatError):
+            if not isinstance(event.outlook, DataError):
+                await self._fail(event.outlook)
+            elif self.place in ("opening", "trouble", "setup"):
+                self._go("nodata")
+            return
+        if self.setup is None:
+            assert self.session.project is not None
+            self.setup = Setup(self.session.project.config.train)
+            await self.query_one("#train").mount(self.setup)
+        self.setup.show(event.outlook)
+        if self.place in ("opening", "trouble", "nodata") and not alive:
+            self._go("setup")
+        self.refresh_bindings()
+
+    def on_listed(self, event: Listed) -> None:
+        self._show_runs(event.known)
+
+    def on_doing(self, event: Doing) -> None:
+        self._say_activity(event.what)
+
+    def _show_runs(self, every: Sequence[Known]) -> None:
+        self.runs.show_runs(every, wide=self.size.width >= LARGE)
+        self.view.overlay(self.runs.overlaid(self._followed))
+        self.refresh_bindings()
+
+    @property
+    def _followed(self) -> str:
+        return self.view.run.name if self.view.run else ""
+
+    def on_planned(self, event: Planned) -> None:
+        if self.setup:
+            self.setup.show(event.outlook)
+            self.refresh_bindings()
+
+    async def on_refused(self, event: Refused) -> None:
+        """Something cannot be done, and why: below the settings, or in place of all."""
+        self._say_activity("")
+        if self.place == "setup" and self.setup and event.about == "plan":
+            self.setup.show_problem(event.problem.message)
+        elif event.about == "look":
+            await self._fail(event.problem)
+        else:
+            hint = f"\n{event.problem.hint}" if event.problem.hint else ""
+            self.notify(f"{event.problem.message}{hint}", severity="error", timeout=10, markup=False)
+        self.refresh_bindings()
+
+    def on_prepared(self, event: Prepared) -> None:
+        self._say_activity("")
+        self.place = "opening"
+        self.work.look()
+
+    # Before
+
+    def on_train_form_changed(self) -> None:
+        if self.setup is None:
+            return
+        config, problem = self.setup.form.chosen()
+        if config is None:
+            self.work.forget_plan()
+            self.setup.show_problem(problem)
+        else:
+            self.work.plan(config)
+        self.refresh_bindings()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        if self.setup and self.place == "setup":
+            self.setup.show_meaning()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.focus_next()
+
+    def action_more(self) -> None:
+        """Show all settings, or the first few."""
+        if self.setup:
+            self.setup.form.show_more(not self.setup.form.more)
+
+    def action_demo(self) -> None:
+        """Prepare the demo data."""
+        self._say_activity("preparing the demo")
+        self.work.prepare_demo()
+
+    def action_start(self) -> None:
+        """Start the training, after a question where it costs money or will hardly fit."""
+        outlook = self.setup.outlook if self.setup else None
+        if outlook is None:
+            return
+        cost = price(outlook.estimate)
+        if cost:
+            self._ask(f"Training {outlook.spec.name} costs {cost}. Go on?", "", outlook.spec)
+        elif tight(outlook.estimate):
+            self._ask("It will hardly fit into memory. Try it all the same?", "", outlook.spec)
+        else:
+            self._start(outlook.spec)
+
+    def _ask(self, question: str, hint: str, spec: TrainSpec) -> None:
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._start(spec)
+
+        self.app.push_screen(Question(question, hint), answered)
+
+    def _start(self, spec: TrainSpec) -> None:
+        self._say_activity("starting")
+        self.work.start(spec)
+
+    def on_started(self, event: Started) -> None:
+        self._say_activity("")
+        self.work.follow(event.name)
+        self.work.list_runs()
+
+    # While it runs
+
+    def on_followed(self, event: Followed) -> None:
+        """A run is turned to; its course is told from now on."""
+        self.view.open(event.run, event.course)
+        self.view.overlay(self.runs.overlaid(event.run.name))
+        self._go("run")
+
+    def on_draw_due(self, event: DrawDue) -> None:
+        if event.course is self.view.course:
+            self.view.run = event.run
+            self.view.show()
+            self.refresh_bindings()
+
+    def on_settled(self, event: Settled) -> None:
+        """The run has ended: whether it helped is known, and said to those who look at something else."""
+        self._say_activity("")
+        if event.run.name == self._followed:
+            self.view.run = event.run
+            self.view.show_result(event.found, event.changed)
+        if event.news and self.app.screen is not self:
+            self.app.notify(f"{event.run.name}: {event.run.state}. {event.run.detail}", markup=False)
+        self.work.list_runs()
+        self.refresh_bindings()
+
+    def action_page(self, page: Page) -> None:
+        """Turn to a page of the run."""
+        self.view.turn(page)
+
+    def action_cancel(self) -> None:
+        """End the run, after a question."""
+        run = self.view.run
+        if run is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._say_activity("ending the run")
+                self.work.cancel(run.name)
+
+        hint = "What it has learned until its last checkpoint is kept: it can go on from there."
+        self.app.push_screen(Question(f"End {run.name}?", hint), answered)
+
+    def action_resume(self) -> None:
+        """Go on from the run's last checkpoint."""
+        if self.view.run and isinstance(self.view.run.spec, TrainSpec):
+            self._start(self.view.run.spec)
+
+    def action_again(self) -> None:
+        """Train the same once more, as another run."""
+        if self.view.run and isinstance(self.view.run.spec, TrainSpec) and self.session.project:
+            spec = self.view.run.spec
+            name = self.session.project.training.ledger.free_name(spec.name)
+            self._start(spec.model_copy(update={"name": name}))
+
+    # Afterwards
+
+    async def action_deploy(self) -> None:
+        """Deploy the run's model, and go to the chat when it can answer."""
+        if self.view.run and self.view.run.job:
+            from phichat.screens.deploy import DeployScreen
+
+            await self.app.switch_mode("deploy")
+            if isinstance(self.app.screen, DeployScreen):
+                self.app.screen.deploy(self.view.run.job, then_chat=True)
+
+    async def action_compare(self) -> None:
+        """Ask the base model and this one side by side."""
+        if self.view.run:
+            await self.work.compare(self.view.run)
+
+    def action_report(self) -> None:
+        """Open the report in a browser, or say where it is."""
+        if self.view.found:
+            self.work.open_report(self.view.found.report)
+
+    def action_evaluate(self) -> None:
+        """Compare the run's model with the base model."""
+        if self.view.run:
+            self._say_activity("comparing with the base model")
+            self.work.evaluate(self.view.run)
+
+    # All runs
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option_list is self.runs and event.option.id:
+            self.work.follow(event.option.id)
+
+    def action_mark(self) -> None:
+        """Draw the run under the cursor into the same picture, or not any more."""
+        self.runs.mark()
+        self.view.overlay(self.runs.overlaid(self._followed))
+
+    def action_new(self) -> None:
+        """Go to the settings of a new training."""
+        self._go("setup" if self.setup else "nodata")
+        self.work.look()
+
+    def action_all(self) -> None:
+        """Go to the list of runs."""
+        self._before = self.place
+        self._go("runs")
+        self.work.list_runs(refresh=True)
+
+    def action_back(self) -> None:
+        """Go where one was before the list of runs."""
+        if self._before == "run":
+            self._go("run")
+        else:
+            self.action_new()
+
+    def action_reload(self) -> None:
+        """Look again, whether it works now."""
+        self.place = "opening"
+        self.work.look()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done now."""
+        run, place = self.view.run, self.place
+        at_run = place == "run" and run is not None
+        match action:
+            case "start":
+                return place == "setup" and self.setup is not None and self.setup.outlook is not None
+            case "more":
+                return place == "setup"
+            case "demo":
+                return place == "nodata"
+            case "reload":
+                return place == "trouble" and self.session.project is not None
+            case "new":
+                return place in ("run", "runs")
+            case "page":
+                return at_run
+            case "cancel":
+                return at_run and run is not None and not run.finished
+            case "deploy" | "again":
+                return at_run and run is not None and run.state == "succeeded"
+            case "compare":
+                return False
+            case "report":
+                return at_run and self.view.found is not None and bool(self.view.found.report)
+            case "evaluate":
+                return at_run and run is not None and self.work.evaluable(run, self.view.found)
+            case "resume":
+                return at_run and run is not None and run.state in ("failed", "cancelled")
+            case "mark":
+                return place == "runs" and bool(self.runs.known)
+            case "all":
+                return place in ("setup", "run", "nodata") and bool(self.runs.known)
+            case "back":
+                return place == "runs"
+        return True
+
+    def _go(self, place: Place) -> None:
+        """Show one of the places of this screen."""
+        self.place = place
+        for widget, wanted in (
+            (self._trouble, "trouble"),
+            (self._nodata, "nodata"),
+            (self.view, "run"),
+            (self.runs, "runs"),
+            (self.setup, "setup"),
+        ):
+            if widget is not None:
+                widget.display = place == wanted
+        if place == "setup" and self.setup:
+            self.query_one(TrainForm).focus_first()
+        elif place == "runs":
+            self.runs.focus()
+        elif place == "run":
+            self.set_focus(None)
+        self.refresh_bindings()
+
+    async def _fail(self, problem: PhichatError) -> None:
+        await self._trouble.show(problem, "train.reload" if self.session.project else "model.retry")
+        self._go("trouble")
+
+    def _say_activity(self, activity: str) -> None:
+        self.bar.activity = activity
+        self.bar.show()

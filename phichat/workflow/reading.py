@@ -27,7 +27,7 @@ def read(losses: Sequence[Point], eval_losses: Sequence[Point]) -> Reading:
     """The curve in a word and a sentence: from the eval losses, or without them from the training's."""
     for step, value in (*losses, *eval_losses):
         if not math.isfinite(value):
-            told = f"The loss is no number any more at step {step}: the learning rate is probably too high."
+            told = f"No number any more at step {step}: the learning rate is probably too high."
             return Reading("diverged", told)
     if len(eval_losses) >= 2:
         return _of_evaluations(eval_losses)

@@ -27,8 +27,7 @@ from phichat.backends.base import (
     Usage,
 )
 from phichat.backends.registry import Registry
-from phichat.errors import NotFoundError
-from phichat.events import Event, Progress
+from phichat.events import Event, Progress, Status
 from phichat.models.cache import MARKER, Marker, model_folder
 from phichat.paths import user_folders
 from phichat.workflow import Project
@@ -56,6 +55,13 @@ class Script:
         self.closing: Callable[[], Awaitable[object]] = _at_once
         self.closed = False
         self.report: Report = lambda event: None
+        self.submitted: list[TrainSpec | EvalSpec] = []
+        self.cancelled: list[str] = []
+        self.training = Estimate(usd=(0, 0))
+        """What a training would take."""
+        self.stories: dict[str, list[Event]] = {}
+        """What each job has told, by its name."""
+        self._told = asyncio.Event()
 
     def say(self, *pieces: str, finish_reason: str = "stop") -> None:
         """Give a whole answer."""
@@ -63,6 +69,23 @@ class Script:
             self.answers.put_nowait(piece)
         usage = Usage(prompt_tokens=12, completion_tokens=len(pieces), finish_reason=finish_reason)
         self.answers.put_nowait(usage)
+
+    def tell(self, job: str, *events: Event) -> None:
+        """Let a job tell more."""
+        self.stories.setdefault(job, []).extend(events)
+        self._told.set()
+
+    async def story(self, job: str) -> AsyncGenerator[Event, None]:
+        """What a job tells, to its end."""
+        seq = 0
+        while True:
+            for event in self.stories.get(job, [])[seq:]:
+                yield event.model_copy(update={"seq": seq})
+                seq += 1
+                if isinstance(event, Status) and event.finished:
+                    return
+            self._told.clear()
+            await self._told.wait()
 
     def progress(self, done: float, total: float = DOWNLOAD) -> None:
         """Report how much of the weights is there."""
@@ -80,14 +103,15 @@ class ScriptedBackend(Backend[Settings]):
         return []
 
     async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
+        self.script.submitted.append(spec)
         return Job(id=spec.name)
 
-    async def watch(self, job: Job) -> AsyncGenerator[Event, None]:
-        raise NotFoundError(f"There is no job {job.id!r}.")
-        yield
+    def watch(self, job: Job) -> AsyncGenerator[Event, None]:
+        return self.script.story(job.id)
 
     async def cancel(self, job: Job) -> None:
-        return
+        self.script.cancelled.append(job.id)
+        self.script.tell(job.id, Status(state="cancelled"))
 
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         script = self.script
@@ -110,6 +134,8 @@ class ScriptedBackend(Backend[Settings]):
         return
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
+        if isinstance(spec, TrainSpec):
+            return self.script.training
         ref = models.resolve(models.DEFAULT)
         there = models.cached(ref, user_folders().cache) is not None
         return Estimate(usd=(0, 0), download_bytes=0 if there else models.download_size(ref))

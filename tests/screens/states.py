@@ -10,6 +10,7 @@ from phichat.errors import UnavailableError
 from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, phase, picture, settled, until, write
 from tests.screens.scripted import Script
+from tests.screens.states_train import STATES_TRAIN
 
 State = Callable[[Pilot[None], Script], Awaitable[None]]
 
@@ -123,4 +124,4 @@ WITH_WEIGHTS: dict[str, State] = {
     "focused": focused,
     "explained": explained,
 }
-STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS
+STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | STATES_TRAIN

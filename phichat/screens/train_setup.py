@@ -1,0 +1,108 @@
+"""Before a training: on which data, with which settings, and what that would take."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from phichat.config.train import TrainConfig
+from phichat.data.manifest import Manifest
+from phichat.screens.choice import Choice
+from phichat.screens.train_form import TrainForm
+from phichat.screens.wording import plural, size
+from phichat.workflow.estimates import doubt, price, tight, time_needed
+from phichat.workflow.outlook import Outlook
+
+Line = tuple[str, str]
+"""A label, and what there is to say about it."""
+
+
+class Setup(Vertical):
+    """The data, the form, and the estimates below it."""
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__(id="setup")
+        self.form = TrainForm(config)
+        self.outlook: Outlook | None = None
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="setup-data")
+        yield self.form
+        yield Static(id="setup-meaning")
+        yield Static(id="setup-facts")
+        yield Horizontal(Choice("train.start"), Choice("train.more"), classes="choices")
+
+    def show(self, outlook: Outlook) -> None:
+        """Show what the training would be."""
+        self.outlook = outlook
+        self.form.suggest({**outlook.spec.hyperparameters, "preset": outlook.preset})
+        self.query_one("#setup-data", Static).update(_table([("Data", _data(outlook.prepared.manifest))]))
+        told = Content("\n").join([_table(_facts(outlook)), *map(_warning, _warnings(outlook))])
+        self.query_one("#setup-facts", Static).update(told)
+
+    def show_problem(self, problem: str) -> None:
+        """Show what is wrong with the settings, in place of the estimates."""
+        self.outlook = None
+        self.query_one("#setup-facts", Static).update(_warning(problem))
+
+    def show_meaning(self) -> None:
+        """Say what the setting means that has the focus."""
+        told = self.form.described(self.screen.focused)
+        self.query_one("#setup-meaning", Static).update(Content(told))
+
+
+def _data(manifest: Manifest) -> str:
+    """What there is to learn from, in a line."""
+    counts = manifest.counts
+    source = "demo" if manifest.source_kind == "demo" else PurePath(manifest.source).name or manifest.source
+    held = f"{counts.eval:,} held out" if counts.eval else "none held out"
+    return f"{source} · {plural(counts.train, 'conversation')}, {held}"
+
+
+def _facts(outlook: Outlook) -> list[Line]:
+    work, estimate = outlook.work, outlook.estimate
+    rows = plural(work.rows_per_step, "row")
+    lines = [("Steps", f"about {work.steps:,}, {rows} each, to train {_how(work.method)}")]
+    if needed := time_needed(estimate):
+        lines.append(("Time", f"{needed}, {estimate.source}" if estimate.source else needed))
+    if estimate.memory_bytes:
+        low, high = map(size, estimate.memory_bytes)
+        free = f", {size(estimate.memory_free)} free" if estimate.memory_free else ""
+        lines.append(("Memory", f"{low} to {high}{free}"))
+    if estimate.download_bytes is None or estimate.download_bytes:
+        amount = size(estimate.download_bytes) if estimate.download_bytes else "an unknown amount"
+        lines.append(("Download", f"{amount} first: {outlook.spec.base_model} is not on this machine yet"))
+    lines.append(("Cost", price(estimate) or "nothing"))
+    return [*lines, ("Run", f"{outlook.spec.name}{_before(outlook)}")]
+
+
+def _how(method: str) -> str:
+    return "all weights" if method == "full" else f"an adapter ({method})"
+
+
+def _before(outlook: Outlook) -> str:
+    if outlook.before is None:
+        return ""
+    if outlook.before.state == "succeeded":
+        return f" (once more: {outlook.before.name} is done)"
+    return " (it runs)" if not outlook.before.finished else " (it goes on from its last checkpoint)"
+
+
+def _warnings(outlook: Outlook) -> list[str]:
+    told = [doubt(outlook.spec)]
+    if tight(outlook.estimate):
+        told.append("It will hardly fit. Lower batch size or max length, or take lora or another model.")
+    return [each for each in told if each]
+
+
+def _table(lines: list[Line]) -> Content:
+    rows = [Content.assemble((f"{label:<25}", "$text-secondary"), text) for label, text in lines]
+    return Content("\n").join(rows)
+
+
+def _warning(text: str) -> Content:
+    return Content.assemble(("▲ ", "$text-warning"), text)

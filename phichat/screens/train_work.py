@@ -1,0 +1,291 @@
+"""What the screen Train lets happen in the background; each piece of work says by a message how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+from phichat.backends.base import TrainSpec
+from phichat.errors import DataError, PhichatError
+from phichat.events import Event
+from phichat.runs import Run
+from phichat.screens.session import Session, problem_of
+from phichat.screens.train_runs import Known, known
+from phichat.screens.wording import amount
+from phichat.workflow.course import Course
+from phichat.workflow.evaluation import Evaluation, Pair, changed
+from phichat.workflow.outlook import Outlook, outlook
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from phichat.config.train import TrainConfig
+    from phichat.workflow import Project
+
+DRAW_S = 0.25
+"""A run is drawn at most so often: nobody reads faster, and the keys come first."""
+BREATH = 50
+"""Events of a long story that is read again after which the keys have their turn."""
+
+
+class Looked(Message):
+    """What there is: the next training, or why there can be none, and every run."""
+
+    def __init__(self, outlook: Outlook | PhichatError, known: Sequence[Known]) -> None:
+        super().__init__()
+        self.outlook = outlook
+        self.known = known
+
+
+class Listed(Message):
+    """Every run, the newest first."""
+
+    def __init__(self, known: Sequence[Known]) -> None:
+        super().__init__()
+        self.known = known
+
+
+class Doing(Message):
+    """What is being done just now, in a few words; empty: nothing any more."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self.what = what
+
+
+class Planned(Message):
+    """What a training with these settings would be."""
+
+    def __init__(self, outlook: Outlook) -> None:
+        super().__init__()
+        self.outlook = outlook
+
+
+class Refused(Message):
+    """Something that was wanted cannot be done."""
+
+    def __init__(self, about: str, problem: PhichatError) -> None:
+        super().__init__()
+        self.about = about
+        self.problem = problem
+
+
+class Prepared(Message):
+    """There is data."""
+
+
+class Started(Message):
+    """A run has begun, or goes on."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class Followed(Message):
+    """A run is followed: what it tells comes into its course."""
+
+    def __init__(self, run: Run, course: Course) -> None:
+        super().__init__()
+        self.run = run
+        self.course = course
+
+
+class DrawDue(Followed):
+    """The course of a run has something new."""
+
+
+class Settled(Message):
+    """A run has ended, and whether it helped is known; `news`: it has ended just now."""
+
+    def __init__(self, run: Run, found: Evaluation | None, changed: Sequence[Pair], *, news: bool) -> None:
+        super().__init__()
+        self.run = run
+        self.found = found
+        self.changed = changed
+        self.news = news
+
+
+class Work:
+    """Calls into the project, each in a worker of the screen; the newest of a kind ends the one before."""
+
+    def __init__(self, session: Session, screen: Screen[None]) -> None:
+        self._session = session
+        self._screen = screen
+        self._known: list[Known] = []
+        self._due = False
+        self._latest: DrawDue | None = None
+
+    @property
+    def _project(self) -> Project:
+        assert self._session.project is not None
+        return self._session.project
+
+    def look(self) -> None:
+        """See which data and which runs there are."""
+        self._do("look", self._look())
+
+    def plan(self, train: TrainConfig) -> None:
+        """See what a training with these settings would be."""
+        self._do("plan", self._plan(train))
+
+    def forget_plan(self) -> None:
+        """Let go of a plan that is being made: its settings are gone."""
+        self._screen.workers.cancel_group(self._screen, "plan")
+
+    def prepare_demo(self) -> None:
+        """Make the demo the project's data."""
+        self._do("demo", self._prepare_demo())
+
+    def start(self, spec: TrainSpec) -> None:
+        """Start a run, or go on with it."""
+        self._do("start", self._start(spec))
+
+    def follow(self, name: str) -> None:
+        """Tell how a run goes, from its beginning to its end."""
+        self._do("follow", self._follow(name))
+
+    def cancel(self, name: str) -> None:
+        """End a run."""
+        self._do("cancel", self._project.cancel(name))
+
+    def evaluate(self, run: Run) -> None:
+        """Compare a run's model with the base model, in a job of its own."""
+        self._do("evaluate", self._evaluate(run))
+
+    def list_runs(self, *, refresh: bool = False) -> None:
+        """See which runs there are; with `refresh` after a look at those that are not finished."""
+        self._do("runs", self._list_runs(refresh))
+
+    def evaluable(self, run: Run, found: Evaluation | None) -> bool:
+        """Whether comparing a run's model would tell something new."""
+        return run.state == "succeeded" and found is None and run.spec.dataset.eval_file is not None
+
+    def open_report(self, place: str) -> None:
+        """Open a page in the browser; where there is none, say where the page is."""
+        graphical = sys.platform in ("darwin", "win32") or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
+        if graphical:
+            self._screen.app.open_url(place if "://" in place else Path(place).as_uri())
+        else:
+            self._screen.app.copy_to_clipboard(place)
+            self._screen.notify(f"There is no browser here. Its path was copied: {place}", markup=False)
+
+    def _do(self, about: str, work: Coroutine[Any, Any, None]) -> None:
+        self._screen.run_worker(self._guarded(about, work), group=about, exclusive=True, exit_on_error=False)
+
+    async def _guarded(self, about: str, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong, say it: a bug in a plugin closes nothing."""
+        try:
+            await work
+        except Exception as error:
+            self._tell(Refused(about, problem_of(error, self._session.backend)))
+
+    def _tell(self, message: Message) -> None:
+        self._screen.post_message(message)
+
+    async def _look(self) -> None:
+        project = self._project
+        told = await self._read(project.training.ledger.runs)
+        try:
+            found: Outlook | PhichatError = await outlook(project)
+        except PhichatError as error:
+            found = error
+        self._tell(Looked(found, told))
+
+    async def _list_runs(self, refresh: bool) -> None:
+        self._tell(Listed(await self._read(self._project.training.ledger.runs)))
+        if not refresh:
+            return
+        runs = await self._project.training.refresh()
+        self._tell(Listed(await self._read(lambda: runs)))
+
+    async def _read(self, runs: Any) -> list[Known]:
+        training = self._project.training
+        self._known = await asyncio.to_thread(lambda: known(training, runs(), self._known))
+        return self._known
+
+    async def _plan(self, train: TrainConfig) -> None:
+        self._tell(Planned(await outlook(self._project, train)))
+
+    async def _prepare_demo(self) -> None:
+        from phichat.data import DataOptions, prepare
+        from phichat.data.base_model import model_files
+
+        project = self._project
+        chosen = project.config.data
+        options = DataOptions(
+            test_size=chosen.test_size,
+            seed=chosen.seed,
+            max_length=chosen.max_length,
+            model=await asyncio.to_thread(model_files, project.base_model, project.weights),
+        )
+        await prepare("demo", options, project.state / "data", self._report)
+        self._tell(Prepared())
+
+    async def _start(self, spec: TrainSpec) -> None:
+        run = await self._project.training.start(spec, self._report)
+        self._tell(Started(run.name))
+
+    def _report(self, event: Event) -> None:
+        if event.kind == "progress":
+            verb, counted = event.what.partition(" ")[0].lower(), amount(event.done, event.total, event.unit)
+            self._tell(Doing(f"{verb} {counted}"))
+        elif event.kind == "step" and event.state == "running":
+            self._tell(Doing(f"preparing the {event.name}"))
+
+    async def _follow(self, name: str) -> None:
+        training = self._project.training
+        run = await asyncio.to_thread(training.ledger.run, name)
+        if run.finished:
+            self._tell(Followed(run, await asyncio.to_thread(training.course, name)))
+            await self._settle(run, news=False)
+            return
+        course = Course()
+        self._tell(Followed(run, course))
+        async with contextlib.aclosing(training.watch(name)) as events:
+            async for event in events:
+                course.feed(event)
+                if event.kind == "status":
+                    run = run.model_copy(update={"state": event.state, "detail": event.detail})
+                self._draw_soon(run, course)
+                if course.events % BREATH == 0:
+                    await asyncio.sleep(0)
+        await self._settle(await asyncio.to_thread(training.ledger.run, name), news=True)
+
+    def _draw_soon(self, run: Run, course: Course) -> None:
+        self._latest = DrawDue(run, course)
+        if not self._due:
+            self._due = True
+            self._screen.set_timer(DRAW_S, self._draw)
+
+    def _draw(self) -> None:
+        self._due = False
+        if self._latest:
+            self._tell(self._latest)
+
+    async def _settle(self, run: Run, *, news: bool) -> None:
+        found, pairs = await asyncio.to_thread(self._result, run)
+        self._tell(Settled(run, found, pairs, news=news))
+
+    def _result(self, run: Run) -> tuple[Evaluation | None, list[Pair]]:
+        found = self._project.training.evaluation(run)
+        return found, changed(found) if found else []
+
+    async def _evaluate(self, run: Run) -> None:
+        training = self._project.training
+        started = await training.start(training.eval_spec(run), self._report)
+        async with contextlib.aclosing(training.watch(started.name)) as events:
+            async for event in events:
+                self._report(event)
+        ended = await asyncio.to_thread(training.ledger.run, started.name)
+        if ended.state != "succeeded":
+            raise DataError(f"{ended.name}: {ended.state}. {ended.detail}", f"phichat logs {ended.name}")
+        self._tell(Doing(""))
+        await self._settle(run, news=False)

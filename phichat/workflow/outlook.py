@@ -1,0 +1,61 @@
+"""What a training would be before it is one: on which data, in how many steps, at what price."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from phichat import models
+from phichat.backends.base import Estimate, TrainSpec
+from phichat.backends.workload import Workload, workload
+from phichat.errors import NotFoundError
+from phichat.models.presets import default_preset
+from phichat.runs import Run
+
+if TYPE_CHECKING:
+    from phichat.config.train import TrainConfig
+    from phichat.data import Prepared
+    from phichat.workflow.project import Project
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """One training as it would be started now."""
+
+    prepared: Prepared
+    spec: TrainSpec
+    work: Workload
+    estimate: Estimate
+    preset: str
+    """The one that holds, chosen or not."""
+    before: Run | None = None
+    """The run of exactly this work, if there is one: it goes on, or is done once more."""
+
+
+async def outlook(project: Project, train: TrainConfig | None = None) -> Outlook:
+    """What training on the current data would be, as configured or with another `[train]`.
+
+    Raises:
+        DataError: no data was prepared.
+        ConfigError: there is no such base model.
+    """
+    prepared, spec, work, before = await asyncio.to_thread(_look, project, train)
+    chosen = (train or project.config.train).preset
+    preset = chosen or default_preset(models.resolve(spec.base_model).entry)
+    return Outlook(prepared, spec, work, await project.estimate(spec), preset, before)
+
+
+def _look(project: Project, train: TrainConfig | None) -> tuple[Prepared, TrainSpec, Workload, Run | None]:
+    training = project.training
+    prepared = training.prepared()
+    spec = training.spec(prepared.dataset, train=train)
+    before = None
+    try:
+        before = training.ledger.run(spec.name)
+    except NotFoundError:
+        return prepared, spec, workload(spec), None
+    if before.state == "succeeded":
+        # What is done is done: it would be another run.
+        spec = training.spec(prepared.dataset, train=train, again=True)
+    return prepared, spec, workload(spec), before
