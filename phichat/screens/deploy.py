@@ -1,17 +1,334 @@
-"""The screen Deploy."""
+"""The screen Deploy: what answers chats, on any backend, and how another model gets there."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.widgets import Static
+from typing import ClassVar, Literal
 
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+
+from phichat.backends.base import DeploymentState, DeploySpec, Job
+from phichat.errors import PhichatError
+from phichat.screens.choice import Choice
+from phichat.screens.deploy_story import Story
+from phichat.screens.deploy_work import (
+    Candidate,
+    Done,
+    Happened,
+    Priced,
+    Refused,
+    Said,
+    Seen,
+    Work,
+)
+from phichat.screens.listing import Listing
+from phichat.screens.question import Question
+from phichat.screens.session import Session
 from phichat.screens.stage import StageScreen
+from phichat.screens.train_panels import Trouble
+from phichat.screens.wording import size
+from phichat.workflow.estimates import hourly, price
+
+Place = Literal["opening", "trouble", "list", "choose"]
+CHOICES = ("new", "use", "call", "logs", "shift", "delete", "stop")
 
 
 class DeployScreen(StageScreen):
-    """Deploy."""
+    """The deployments above, and below what is done with them."""
 
     stage = "deploy"
+    CSS_PATH = "deploy.tcss"
+    HELP = """
+## Deploy
+
+The deployments of this project: which model each serves, whether it is healthy, and what it costs. N makes
+another model answer; Enter lets the chats be with the deployment under the cursor.
+"""
+    BINDING_GROUP_TITLE = "Deploy"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "new", "New", tooltip="Choose a model to deploy.", id="deploy.new", show=False),
+        Binding("c", "use", "Chat", tooltip="Let the chats be with this one.", id="deploy.use", show=False),
+        Binding(
+            "t", "call", "Test", tooltip="Ask it something, to see it answer.", id="deploy.call", show=False
+        ),
+        Binding("l", "logs", "Log", tooltip="Read what it has written.", id="deploy.logs", show=False),
+        Binding(
+            "b",
+            "shift",
+            "All traffic here",
+            tooltip="Let it answer all requests: a new one, or an earlier one again.",
+            id="deploy.shift",
+            show=False,
+        ),
+        Binding("x", "delete", "Delete", tooltip="Stop and delete it.", id="deploy.delete", show=False),
+        Binding("escape", "stop", "Cancel", tooltip="Do not wait for it.", id="deploy.stop", show=False),
+        Binding("escape", "back", "Back", tooltip="Back to the deployments.", id="deploy.back"),
+        Binding("ctrl+r", "reload", "Look again", tooltip="See what is deployed now.", id="deploy.reload"),
+    ]
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.place: Place = "opening"
+        self.work = Work(session, self)
+        self.states: dict[str, DeploymentState] = {}
+        self.deploying = False
+        self._candidates: list[Candidate] = []
+        self._trouble = Trouble()
+        self._list = Listing(id="deployments")
+        self._models = Listing(id="models")
+        self._story = Story()
+        self._looked = False
 
     def body(self) -> ComposeResult:
-        yield Static("Deploy", classes="body")
+        with Vertical(id="deploy"):
+            yield self._trouble
+            with Vertical(id="there"):
+                yield Static(id="nothing")
+                yield self._list
+                yield Horizontal(*(Choice(f"deploy.{name}") for name in CHOICES), classes="choices")
+                with VerticalScroll(id="story"):
+                    yield self._story
+            with Vertical(id="choosing"):
+                yield Static("Which model? Enter deploys it.", classes="title")
+                yield self._models
+
+    def on_mount(self) -> None:
+        self._go("opening")
+
+    async def session_changed(self) -> None:
+        problem = self.session.readiness.problem
+        if self.session.project is None and problem:
+            await self._fail(problem)
+        elif self.session.project and not self._looked:
+            self._looked = True
+            self.work.look()
+
+    def on_screen_resume(self) -> None:
+        if self._looked:
+            self.work.look()
+
+    def deploy(self, model: Job | str, *, then_chat: bool = False) -> None:
+        """Deploy a model, after a question where it costs or has to be downloaded; then, if wanted, chat."""
+        self._go("list")
+        self._story.begin(f"Deploying {model.id if isinstance(model, Job) else model}")
+        self.deploying = True
+        self.refresh_bindings()
+        self.work.price(model, then_chat=then_chat)
+
+    # What was found and done
+
+    def on_seen(self, event: Seen) -> None:
+        """The deployments are known, and the models that could be deployed."""
+        self.states = {state.deployment.id: state for state in event.states}
+        rates = {each.name: each.usd_per_hour for each in event.resources}
+        shared = self.work.supports("set_traffic")
+        # Where a deployment has the name of its model, that is said once.
+        other = any(state.model not in ("", name) for name, state in self.states.items())
+        head = [
+            "",
+            "Deployment",
+            *(["Model"] if other else []),
+            "Cost",
+            *(["Traffic"] if shared else []),
+            "State",
+        ]
+        rows = {}
+        for name, state in self.states.items():
+            here = Content.styled("▸" if (state.model or name) == event.current else " ", "$text-primary")
+            traffic = [Content(f"{state.traffic} %")] if shared else []
+            cost = Content(hourly(rates.get(name, 0.0)))
+            model = [Content(state.model)] if other else []
+            rows[name] = [here, Content(name), *model, cost, *traffic, _health(state)]
+        self._list.show(head, rows)
+        self._list.display = bool(rows)
+        self.query_one("#nothing", Static).update("" if rows else "Nothing is deployed yet.")
+        self.query_one("#nothing").display = not rows
+        self._candidates = list(event.candidates)
+        models = {
+            str(at): [Content(each.name), Content(each.about)] for at, each in enumerate(event.candidates)
+        }
+        self._models.show(["Model", ""], models)
+        if self.place in ("opening", "trouble"):
+            self._go("list")
+        self.refresh_bindings()
+
+    def on_priced(self, event: Priced) -> None:
+        """What it would take is known: what costs or has to be downloaded is asked about."""
+        question = _question(event.spec, price(event.estimate), event.estimate.download_bytes)
+        if not question:
+            self.work.deploy(event.model, then_chat=event.then_chat)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.work.deploy(event.model, then_chat=event.then_chat)
+            else:
+                self._end("Not deployed.")
+
+        self.app.push_screen(Question(question), answered)
+
+    def on_happened(self, event: Happened) -> None:
+        self._story.tell(event.event)
+
+    async def on_done(self, event: Done) -> None:
+        """It is done; who wanted to chat goes there."""
+        self._end(event.told)
+        self.work.look()
+        if event.then_chat and self.is_current:
+            await self.run_action("app.go('chat')")
+
+    def on_said(self, event: Said) -> None:
+        self._end("")
+        self._story.say(event.title, event.text)
+
+    async def on_refused(self, event: Refused) -> None:
+        """Something could not be done, or was not wanted any more."""
+        if event.about == "look" and event.problem and self.place in ("opening", "trouble"):
+            await self._fail(event.problem)
+            return
+        self._end("")
+        if event.problem:
+            self._story.fail(event.problem)
+        elif event.about == "deploy":
+            self._end("Stopped. What runs already runs on.")
+
+    # What the keys do
+
+    def action_new(self) -> None:
+        """Choose a model to deploy."""
+        self._go("choose")
+
+    def action_use(self) -> None:
+        """Chat with the deployment under the cursor."""
+        if state := self.selected:
+            self._begin(f"Turning to {state.deployment.id}")
+            self.work.use(state)
+
+    def action_call(self) -> None:
+        """Ask the deployment under the cursor something."""
+        if state := self.selected:
+            self._begin(f"Asking {state.deployment.id}")
+            self.work.call(state.deployment)
+
+    def action_logs(self) -> None:
+        """Read what the deployment under the cursor has written."""
+        if state := self.selected:
+            self._begin(f"Reading the log of {state.deployment.id}")
+            self.work.logs(state.deployment)
+
+    def action_shift(self) -> None:
+        """Let the deployment under the cursor answer all requests."""
+        if state := self.selected:
+            self._begin(f"Sending all requests to {state.deployment.id}")
+            self.work.shift(state.deployment)
+
+    def action_delete(self) -> None:
+        """Stop and delete the deployment under the cursor, after a question."""
+        state = self.selected
+        if state is None:
+            return
+        name = state.deployment.id
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._begin(f"Deleting {name}")
+                self.work.delete(state.deployment)
+
+        self.app.push_screen(Question(f"Stop and delete {name}?", "Its model stays."), answered)
+
+    def action_stop(self) -> None:
+        """Let go of what is being deployed."""
+        self.work.stop()
+
+    def action_back(self) -> None:
+        """Back to the deployments."""
+        self._go("list")
+
+    def action_reload(self) -> None:
+        """See what is deployed now."""
+        self.work.look()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option_list is self._models and event.option.id:
+            self.deploy(self._candidates[int(event.option.id)].model)
+        elif event.option_list is self._list:
+            self.action_use()
+
+    def on_option_list_option_highlighted(self) -> None:
+        self.refresh_bindings()
+
+    @property
+    def selected(self) -> DeploymentState | None:
+        """The deployment under the cursor."""
+        return self.states.get(self._list.selected or "")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done now, and what the backend cannot do at all."""
+        listed = self.place == "list" and not self.deploying
+        match action:
+            case "new":
+                return listed and bool(self._candidates)
+            case "use" | "call" | "delete":
+                return listed and self.selected is not None
+            case "logs":
+                return listed and self.selected is not None and self.work.supports("logs")
+            case "shift":
+                return listed and self.selected is not None and self.work.supports("set_traffic")
+            case "stop":
+                return self.deploying
+            case "back":
+                return self.place == "choose"
+            case "reload":
+                return self.session.project is not None and not self.deploying
+        return True
+
+    def _begin(self, told: str) -> None:
+        self._story.begin(told)
+        self.bar.activity = told[:1].lower() + told[1:].partition(" ")[0]
+        self.bar.show()
+
+    def _end(self, told: str) -> None:
+        self.deploying = False
+        self.bar.activity = ""
+        self.bar.show()
+        if told:
+            self._story.end(told)
+        self.refresh_bindings()
+
+    def _go(self, place: Place) -> None:
+        """Show one of the places of this screen."""
+        self.place = place
+        self._trouble.display = place == "trouble"
+        self.query_one("#there").display = place == "list"
+        self.query_one("#choosing").display = place == "choose"
+        if place == "list" and self._list.display:
+            self._list.focus()
+        elif place == "choose":
+            self._models.focus()
+        else:
+            self.set_focus(None)
+        self.refresh_bindings()
+
+    async def _fail(self, problem: PhichatError) -> None:
+        await self._trouble.show(problem, "deploy.reload" if self.session.project else "model.retry")
+        self._go("trouble")
+
+
+def _health(state: DeploymentState) -> Content:
+    if state.healthy:
+        return Content.assemble(("●", "$text-success"), " healthy")
+    return Content.assemble(("○", "$text-warning"), f" {state.detail or 'not healthy'}")
+
+
+def _question(spec: DeploySpec, cost: str, download: int | None) -> str:
+    """What to ask before a model is deployed; empty where there is nothing to ask."""
+    told = []
+    if cost:
+        told.append(f"Deploying {spec.name} costs {cost}.")
+    if download != 0:
+        amount = size(download) if download else "an unknown amount"
+        told.append(f"{spec.model} has to be downloaded first: {amount}.")
+    return " ".join([*told, "Go on?"]) if told else ""

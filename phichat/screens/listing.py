@@ -17,17 +17,32 @@ class Listing(OptionList):
 
     DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
 
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name
+        super().__init__(id=id)
+        self._head: Sequence[str] = ()
+        self._rows: Mapping[str, Sequence[Content]] = {}
+
     def show(self, head: Sequence[str], rows: Mapping[str, Sequence[Content]]) -> None:
         """Show these rows by their keys; the cursor stays on the row that it is on."""
-        here = self.selected
-        titles = [Content(title) for title in head]
-        columns = zip(titles, *rows.values(), strict=True)
+        self._head, self._rows = head, rows
+        self._lay_out()
+
+    def on_resize(self) -> None:
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        here, keys = self.selected, list(self._rows)
+        titles = [Content(title) for title in self._head]
+        columns = zip(titles, *self._rows.values(), strict=True)
         widths = [max(cell.cell_length for cell in column) for column in columns]
+        # A row is one line: what is too long for it ends with an ellipsis.
+        room = self.scrollable_content_region.width - 2 or sum(widths)
         self.clear_options()
-        self.add_option(Option(_line(titles, widths), disabled=True))
-        self.add_options(Option(_line(cells, widths), id=key) for key, cells in rows.items())
-        if rows:
-            self.highlighted = 1 + (list(rows).index(here) if here in rows else 0)
+        self.add_option(Option(_line(titles, widths).truncate(room, ellipsis=True), disabled=True))
+        for key, cells in self._rows.items():
+            self.add_option(Option(_line(cells, widths).truncate(room, ellipsis=True), id=key))
+        if keys:
+            self.highlighted = 1 + (keys.index(here) if here and here in keys else 0)
 
     @property
     def selected(self) -> str | None:
@@ -39,4 +54,4 @@ class Listing(OptionList):
 
 def _line(cells: Sequence[Content], widths: Sequence[int]) -> Content:
     padded = [cell.pad_right(width - cell.cell_length) for cell, width in zip(cells, widths, strict=True)]
-    return Content(GAP).join(padded)
+    return Content(GAP).join([*padded[:-1], *cells[-1:]])

@@ -15,7 +15,7 @@ from phichat.screens.activity import Activity, News
 from phichat.screens.wording import amount
 
 if TYPE_CHECKING:
-    from phichat.backends.base import Deployment
+    from phichat.backends.base import Deployment, DeploymentState, Job
     from phichat.events import Event, Piece, Reply
     from phichat.history import ConversationLog, StoredMessage
     from phichat.runs import Run
@@ -195,6 +195,22 @@ class Session:
         """The answer to what a conversation shows, each piece kept already; then the whole of it."""
         assert self.project is not None
         return self.project.answer(log, deployment=deployment)
+
+    async def deploy(self, model: Job | str, report: Callable[[Event], None]) -> Deployment:
+        """Make a model answer chats; from now on the chats are with it."""
+        assert self.project is not None
+        return self._adopt(await self.project.deploy(model, report))
+
+    async def use(self, state: DeploymentState) -> Deployment:
+        """Let the chats be with an existing deployment from now on."""
+        assert self.project is not None
+        return self._adopt(await self.project.use(state))
+
+    def _adopt(self, deployment: Deployment) -> Deployment:
+        self._deployment = deployment
+        self._say(Readiness("ready"))
+        self._ready.set()
+        return deployment
 
     def decline(self) -> None:
         """Do without the download for now."""

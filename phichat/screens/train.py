@@ -79,14 +79,6 @@ it is found again here, also when it was started in another terminal. Escape sho
             show=False,
         ),
         Binding(
-            "v",
-            "compare",
-            "Compare",
-            tooltip="Ask the base model and this one side by side.",
-            id="train.compare",
-            show=False,
-        ),
-        Binding(
             "o", "report", "Report", tooltip="Open the report in a browser.", id="train.report", show=False
         ),
         Binding(
@@ -337,11 +329,6 @@ it is found again here, also when it was started in another terminal. Escape sho
             if isinstance(self.app.screen, DeployScreen):
                 self.app.screen.deploy(self.view.run.job, then_chat=True)
 
-    async def action_compare(self) -> None:
-        """Ask the base model and this one side by side."""
-        if self.view.run:
-            await self.work.compare(self.view.run)
-
     def action_report(self) -> None:
         """Open the report in a browser, or say where it is."""
         if self.view.found:
@@ -408,8 +395,6 @@ it is found again here, also when it was started in another terminal. Escape sho
                 return at_run and run is not None and not run.finished
             case "deploy" | "again":
                 return at_run and run is not None and run.state == "succeeded"
-            case "compare":
-                return False
             case "report":
                 return at_run and self.view.found is not None and bool(self.view.found.report)
             case "evaluate":

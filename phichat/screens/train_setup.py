@@ -93,7 +93,7 @@ def _before(outlook: Outlook) -> str:
 
 
 def _warnings(outlook: Outlook) -> list[str]:
-    told = [doubt(outlook.spec)]
+    told = [outlook.refusal, doubt(outlook.spec)]
     if tight(outlook.estimate):
         told.append("It will hardly fit. Lower batch size or max length, or take lora or another model.")
     return [each for each in told if each]

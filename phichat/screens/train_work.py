@@ -166,7 +166,8 @@ class Work:
 
     def evaluable(self, run: Run, found: Evaluation | None) -> bool:
         """Whether comparing a run's model would tell something new."""
-        return run.state == "succeeded" and found is None and run.spec.dataset.eval_file is not None
+        held_out = isinstance(run.spec, TrainSpec) and run.spec.dataset.eval_file is not None
+        return run.state == "succeeded" and found is None and held_out
 
     def open_report(self, place: str) -> None:
         """Open a page in the browser; where there is none, say where the page is."""

@@ -35,6 +35,13 @@ def price(estimate: Estimate) -> str:
     return f"{told} ({estimate.source})" if estimate.source else told
 
 
+def hourly(usd: float | None) -> str:
+    """What something that is alive costs an hour."""
+    if usd is None:
+        return "unknown"
+    return f"US${usd:.2f} an hour" if usd else "free"
+
+
 def tight(estimate: Estimate) -> bool:
     """Whether it will hardly fit into the memory that is free."""
     if estimate.memory_bytes is None or estimate.memory_free is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from phichat import models
 from phichat.backends.base import Estimate, TrainSpec
 from phichat.backends.workload import Workload, workload
-from phichat.errors import NotFoundError
+from phichat.errors import NotFoundError, QuotaError
 from phichat.models.presets import default_preset
 from phichat.runs import Run
 
@@ -29,6 +29,8 @@ class Outlook:
     estimate: Estimate
     preset: str
     """The one that holds, chosen or not."""
+    refusal: str = ""
+    """Why it may not be started: it costs more than may be spent."""
     before: Run | None = None
     """The run of exactly this work, if there is one: it goes on, or is done once more."""
 
@@ -43,7 +45,13 @@ async def outlook(project: Project, train: TrainConfig | None = None) -> Outlook
     prepared, spec, work, before = await asyncio.to_thread(_look, project, train)
     chosen = (train or project.config.train).preset
     preset = chosen or default_preset(models.resolve(spec.base_model).entry)
-    return Outlook(prepared, spec, work, await project.estimate(spec), preset, before)
+    estimate = await project.estimate(spec)
+    refusal = ""
+    try:
+        project.affordable(estimate, spec, spec.max_usd)
+    except QuotaError as error:
+        refusal = error.message
+    return Outlook(prepared, spec, work, estimate, preset, refusal, before)
 
 
 def _look(project: Project, train: TrainConfig | None) -> tuple[Prepared, TrainSpec, Workload, Run | None]:

@@ -272,6 +272,38 @@ class Project:
         there = {state.deployment.id for state in await self.deployments()}
         return (current.deployment, current.spec.model) if current.deployment.id in there else None
 
+    async def delete(self, deployment: Deployment) -> None:
+        """Remove a deployment for good; one that is gone already is no error."""
+        await self._guard.call(self.backend.delete(deployment))
+
+    def logs(self, deployment: Deployment) -> AsyncGenerator[str, None]:
+        """The lines that a deployment has written so far."""
+        return self._guard.stream(self.backend.logs(deployment))
+
+    async def shift(self, deployment: Deployment, report: Report) -> None:
+        """Let one deployment answer all requests of its endpoint: a new one, or an earlier one again."""
+        endpoint = self.config.deploy.endpoint or deployment.id.partition("/")[0]
+        names = [state.deployment.id for state in await self.deployments()]
+        same = [name for name in names if name.partition("/")[0] == deployment.id.partition("/")[0]]
+        weights = {name: 100 if name == deployment.id else 0 for name in same}
+        await self._guard.call(self.backend.set_traffic(endpoint, weights, report))
+
+    async def use(self, state: DeploymentState) -> Deployment:
+        """Let an existing deployment answer the chats from now on; it is the current one then."""
+        jobs = {run.job.id: run.job for run in self.training.ledger.runs() if run.job}
+        model = jobs.get(state.model) or state.model or state.deployment.id
+        spec = DeploySpec(name=state.deployment.id, model=model, endpoint=self.config.deploy.endpoint)
+        await self._remember(spec, state.deployment)
+        return state.deployment
+
+    @property
+    def current_model(self) -> str:
+        """The model whose answers the chats are: of the current deployment, or the base model."""
+        current = self._current()
+        if current is None:
+            return self.base_model
+        return current.spec.model.id if isinstance(current.spec.model, Job) else current.spec.model
+
     async def chat(
         self,
         messages: Sequence[Message],
@@ -508,9 +540,12 @@ class Project:
             self.affordable(await self.estimate(spec), spec, max_usd)
         await offer_token(spec.model)
         deployment = await self._guard.call(self.backend.deploy(spec, report))
+        await self._remember(spec, deployment)
+        return deployment
+
+    async def _remember(self, spec: DeploySpec, deployment: Deployment) -> None:
         current = _Current(base_model=self.base_model, spec=spec, deployment=deployment)
         await asyncio.to_thread(write_atomic, self._current_file, current.model_dump_json())
-        return deployment
 
     @property
     def _current_file(self) -> Path:

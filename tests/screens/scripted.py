@@ -22,6 +22,7 @@ from phichat.backends.base import (
     Job,
     Message,
     Report,
+    Resource,
     Settings,
     TrainSpec,
     Usage,
@@ -62,6 +63,11 @@ class Script:
         self.stories: dict[str, list[Event]] = {}
         """What each job has told, by its name."""
         self._told = asyncio.Event()
+        self.deployed: list[DeploymentState] = []
+        self.alive: list[Resource] = []
+        self.written: list[str] = []
+        """The log of every deployment."""
+        self.deleted: list[str] = []
 
     def say(self, *pieces: str, finish_reason: str = "stop") -> None:
         """Give a whole answer."""
@@ -128,10 +134,18 @@ class ScriptedBackend(Backend[Settings]):
         return Deployment(id=spec.name)
 
     async def deployments(self) -> list[DeploymentState]:
-        return []
+        return list(self.script.deployed)
 
     async def delete(self, deployment: Deployment) -> None:
-        return
+        self.script.deleted.append(deployment.id)
+        self.script.deployed = [each for each in self.script.deployed if each.deployment != deployment]
+
+    async def resources(self) -> list[Resource]:
+        return list(self.script.alive)
+
+    async def logs(self, what: Job | Deployment) -> AsyncGenerator[str, None]:
+        for line in self.script.written:
+            yield line
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
         if isinstance(spec, TrainSpec):

@@ -10,6 +10,7 @@ from phichat.errors import UnavailableError
 from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, phase, picture, settled, until, write
 from tests.screens.scripted import Script
+from tests.screens.states_deploy import STATES_DEPLOY
 from tests.screens.states_train import STATES_TRAIN
 
 State = Callable[[Pilot[None], Script], Awaitable[None]]
@@ -124,4 +125,4 @@ WITH_WEIGHTS: dict[str, State] = {
     "focused": focused,
     "explained": explained,
 }
-STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | STATES_TRAIN
+STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | STATES_TRAIN | STATES_DEPLOY

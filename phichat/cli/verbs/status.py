@@ -39,6 +39,7 @@ async def _look(args: argparse.Namespace) -> tuple[list[DeploymentState], list[R
 
 def _as_text(deployments: list[DeploymentState], resources: list[Resource], spending: Spending) -> None:
     from phichat.cli.terminal import narrate, out, table
+    from phichat.workflow.estimates import hourly
 
     if deployments:
         rows = [("DEPLOYMENT", "MODEL", "HEALTHY", "TRAFFIC", "")]
@@ -49,7 +50,7 @@ def _as_text(deployments: list[DeploymentState], resources: list[Resource], spen
     if resources:
         if deployments:
             out("")
-        alive = [(each.name, each.kind, each.state, price(each)) for each in resources]
+        alive = [(each.name, each.kind, each.state, hourly(each.usd_per_hour)) for each in resources]
         out(table([("ALIVE", "KIND", "STATE", "COST"), *alive]))
     else:
         narrate("Nothing is alive.")
@@ -78,10 +79,3 @@ def told(spending: Spending) -> str:
     if spending.left is not None:
         line += f"; left of the budget: US${spending.left:.2f}"
     return f"{line}."
-
-
-def price(resource: Resource) -> str:
-    """What a resource costs an hour, for people."""
-    if resource.usd_per_hour is None:
-        return "unknown"
-    return f"US${resource.usd_per_hour:.2f} an hour" if resource.usd_per_hour else "free"

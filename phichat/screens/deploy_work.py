@@ -1,0 +1,258 @@
+"""What the screen Deploy lets happen in the background; each piece of work says by a message how it went."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+
+from phichat.backends.base import (
+    Deployment,
+    DeploymentState,
+    DeploySpec,
+    Estimate,
+    Job,
+    Resource,
+    TrainSpec,
+)
+from phichat.backends.base import (
+    Message as ChatMessage,
+)
+from phichat.errors import PhichatError
+from phichat.events import Event, Reply
+from phichat.models import cached, catalogue, resolve
+from phichat.runs import Run
+from phichat.screens.session import Session, problem_of
+from phichat.workflow.evaluation import verdict
+
+if TYPE_CHECKING:
+    from textual.screen import Screen
+
+    from phichat.workflow import Project
+
+QUESTION = "Say hello in one short sentence."
+ANSWER_TOKENS = 32
+LOG_LINES = 500
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model that could be deployed."""
+
+    model: Job | str
+    name: str
+    about: str
+    """What it is, in a few words."""
+
+
+class Seen(Message):
+    """What is deployed, what that costs, and what could be deployed."""
+
+    def __init__(
+        self,
+        states: Sequence[DeploymentState],
+        resources: Sequence[Resource],
+        candidates: Sequence[Candidate],
+        current: str,
+    ) -> None:
+        super().__init__()
+        self.states = states
+        self.resources = resources
+        self.candidates = candidates
+        self.current = current
+        """The model that the chats are with."""
+
+
+class Priced(Message):
+    """What deploying a model would cost."""
+
+    def __init__(self, model: Job | str, spec: DeploySpec, estimate: Estimate, *, then_chat: bool) -> None:
+        super().__init__()
+        self.model = model
+        self.spec = spec
+        self.estimate = estimate
+        self.then_chat = then_chat
+
+
+class Happened(Message):
+    """A step of what is being done."""
+
+    def __init__(self, event: Event) -> None:
+        super().__init__()
+        self.event = event
+
+
+class Done(Message):
+    """What was to be done is done."""
+
+    def __init__(self, told: str, *, then_chat: bool = False) -> None:
+        super().__init__()
+        self.told = told
+        self.then_chat = then_chat
+
+
+class Said(Message):
+    """What a deployment answered to a test call, or has written."""
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self.title = title
+        self.text = text
+
+
+class Refused(Message):
+    """Something that was wanted cannot be done; without a problem: the person does not want it any more."""
+
+    def __init__(self, about: str, problem: PhichatError | None) -> None:
+        super().__init__()
+        self.about = about
+        self.problem = problem
+
+
+class Work:
+    """Calls into the project, each in a worker of the screen; the newest of a kind ends the one before."""
+
+    def __init__(self, session: Session, screen: Screen[None]) -> None:
+        self._session = session
+        self._screen = screen
+
+    @property
+    def _project(self) -> Project:
+        assert self._session.project is not None
+        return self._session.project
+
+    def supports(self, method: str) -> bool:
+        """Whether the backend has an optional method; nothing is known before the project is open."""
+        return self._session.project is not None and self._project.backend.supports(method)
+
+    def look(self) -> None:
+        """See what is deployed and what could be."""
+        self._do("look", self._look())
+
+    def price(self, model: Job | str, *, then_chat: bool) -> None:
+        """See what deploying a model would cost."""
+        self._do("deploy", self._price(model, then_chat))
+
+    def deploy(self, model: Job | str, *, then_chat: bool) -> None:
+        """Make a model answer the chats."""
+        self._do("deploy", self._deploy(model, then_chat))
+
+    def stop(self) -> None:
+        """Let go of a deployment that is being made."""
+        self._screen.workers.cancel_group(self._screen, "deploy")
+
+    def use(self, state: DeploymentState) -> None:
+        """Let the chats be with a deployment."""
+        self._do("deploy", self._use(state))
+
+    def delete(self, deployment: Deployment) -> None:
+        """Remove a deployment for good."""
+        self._do("delete", self._delete(deployment))
+
+    def shift(self, deployment: Deployment) -> None:
+        """Let a deployment answer all requests of its endpoint."""
+        self._do("deploy", self._shift(deployment))
+
+    def call(self, deployment: Deployment) -> None:
+        """Ask a deployment something, to see whether it answers."""
+        self._do("look into", self._call(deployment))
+
+    def logs(self, deployment: Deployment) -> None:
+        """Read what a deployment has written."""
+        self._do("look into", self._logs(deployment))
+
+    def _do(self, about: str, work: Coroutine[Any, Any, None]) -> None:
+        self._screen.run_worker(self._guarded(about, work), group=about, exclusive=True, exit_on_error=False)
+
+    async def _guarded(self, about: str, work: Coroutine[Any, Any, None]) -> None:
+        """Whatever goes wrong, say it: a bug in a plugin closes nothing."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            self._tell(Refused(about, None))
+            raise
+        except Exception as error:
+            self._tell(Refused(about, problem_of(error, self._session.backend)))
+
+    def _tell(self, message: Message) -> None:
+        self._screen.post_message(message)
+
+    def _report(self, event: Event) -> None:
+        self._tell(Happened(event))
+
+    async def _look(self) -> None:
+        project = self._project
+        states = await project.deployments()
+        resources = await project.resources() if self.supports("resources") else []
+        candidates = await asyncio.to_thread(self._candidates)
+        current = await asyncio.to_thread(lambda: project.current_model)
+        self._tell(Seen(states, resources, candidates, current))
+
+    def _candidates(self) -> list[Candidate]:
+        """The models that were trained here, the newest first; the base model; the catalogue's others."""
+        project = self._project
+        runs = [
+            run
+            for run in project.training.ledger.runs()
+            if run.state == "succeeded" and run.job and isinstance(run.spec, TrainSpec)
+        ]
+        found = [
+            Candidate(run.job, run.name, self._about(run))
+            for run in runs
+            if run.job and run.backend == project.config.backend
+        ]
+        base = project.base_model
+        found.append(Candidate(base, base, "the base model"))
+        for alias, entry in catalogue().items():
+            if alias != base:
+                there = cached(resolve(alias), project.weights) is not None
+                where = "on this machine" if there else "not on this machine yet"
+                found.append(Candidate(alias, alias, f"{entry.title}, {where}"))
+        return found
+
+    def _about(self, run: Run) -> str:
+        found = self._project.training.evaluation(run)
+        return verdict(found).sentence if found else "trained here"
+
+    async def _price(self, model: Job | str, then_chat: bool) -> None:
+        spec = self._project.deploy_spec(model)
+        estimate = await self._project.estimate(spec)
+        self._tell(Priced(model, spec, estimate, then_chat=then_chat))
+
+    async def _deploy(self, model: Job | str, then_chat: bool) -> None:
+        deployment = await self._session.deploy(model, self._report)
+        self._tell(Done(f"{deployment.id} answers the chats now.", then_chat=then_chat))
+
+    async def _use(self, state: DeploymentState) -> None:
+        deployment = await self._session.use(state)
+        self._tell(Done(f"{deployment.id} answers the chats now.", then_chat=True))
+
+    async def _delete(self, deployment: Deployment) -> None:
+        await self._project.delete(deployment)
+        self._tell(Done(f"{deployment.id} is gone."))
+
+    async def _shift(self, deployment: Deployment) -> None:
+        await self._project.shift(deployment, self._report)
+        self._tell(Done(f"{deployment.id} answers all requests now."))
+
+    async def _call(self, deployment: Deployment) -> None:
+        options = self._project.chat_options(max_new_tokens=ANSWER_TOKENS)
+        question = ChatMessage(role="user", content=QUESTION)
+        async with contextlib.aclosing(self._project.chat([question], options, deployment)) as parts:
+            async for part in parts:
+                if isinstance(part, Reply):
+                    took = f"first token after {part.ttft_s:.2f} s, {part.tokens_per_s:.0f} tokens/s"
+                    self._tell(
+                        Said(f"{deployment.id} answered, {took}", f"“{QUESTION}”\n{part.text.strip()}")
+                    )
+
+    async def _logs(self, deployment: Deployment) -> None:
+        lines: list[str] = []
+        async with contextlib.aclosing(self._project.logs(deployment)) as written:
+            async for line in written:
+                lines = [*lines[-LOG_LINES:], line]
+        self._tell(Said(f"What {deployment.id} has written", "\n".join(lines) or "Nothing."))
