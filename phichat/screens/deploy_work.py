@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
@@ -131,15 +132,15 @@ class Work:
 
     def look(self) -> None:
         """See what is deployed and what could be."""
-        self._do("look", self._look())
+        self._do("look", self._look)
 
     def price(self, model: Job | str, *, then_chat: bool) -> None:
         """See what deploying a model would cost."""
-        self._do("deploy", self._price(model, then_chat))
+        self._do("deploy", self._price, model, then_chat)
 
     def deploy(self, model: Job | str, *, then_chat: bool) -> None:
         """Make a model answer the chats."""
-        self._do("deploy", self._deploy(model, then_chat))
+        self._do("deploy", self._deploy, model, then_chat)
 
     def stop(self) -> None:
         """Let go of a deployment that is being made."""
@@ -147,31 +148,35 @@ class Work:
 
     def use(self, state: DeploymentState) -> None:
         """Let the chats be with a deployment."""
-        self._do("deploy", self._use(state))
+        self._do("deploy", self._use, state)
 
     def delete(self, deployment: Deployment) -> None:
         """Remove a deployment for good."""
-        self._do("delete", self._delete(deployment))
+        self._do("delete", self._delete, deployment)
 
     def shift(self, deployment: Deployment) -> None:
         """Let a deployment answer all requests of its endpoint."""
-        self._do("deploy", self._shift(deployment))
+        self._do("deploy", self._shift, deployment)
 
     def call(self, deployment: Deployment) -> None:
         """Ask a deployment something, to see whether it answers."""
-        self._do("look into", self._call(deployment))
+        self._do("look into", self._call, deployment)
 
     def logs(self, deployment: Deployment) -> None:
         """Read what a deployment has written."""
-        self._do("look into", self._logs(deployment))
+        self._do("look into", self._logs, deployment)
 
-    def _do(self, about: str, work: Coroutine[Any, Any, None]) -> None:
-        self._screen.run_worker(self._guarded(about, work), group=about, exclusive=True, exit_on_error=False)
+    def _do(self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any) -> None:
+        # The call comes with the worker: one that is cancelled before it begins leaves nothing behind.
+        call: Callable[[], Any] = partial(self._guarded, about, work, *given, **named)
+        self._screen.run_worker(call, group=about, exclusive=True, exit_on_error=False)
 
-    async def _guarded(self, about: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(
+        self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any
+    ) -> None:
         """Whatever goes wrong, say it: a bug in a plugin closes nothing."""
         try:
-            await work
+            await work(*given, **named)
         except asyncio.CancelledError:
             self._tell(Refused(about, None))
             raise

@@ -44,7 +44,7 @@ class Plot(Widget):
 
     def show(self, series: Sequence[Series], steps: int | None = None) -> None:
         """Show these; `steps` is how far the horizontal axis goes at least."""
-        self._series = [each for each in series if finite(list(each.points))]
+        self._series = list(series)
         self._steps = steps
         self.refresh()
 
@@ -55,6 +55,7 @@ class Plot(Widget):
 
 def draw(series: Sequence[Series], width: int, height: int, steps: int | None = None) -> list[Content]:
     """The lines of a picture: curves, the axis below them, and the legend."""
+    series = [each for each in series if finite(list(each.points))]
     columns, rows = width - LABELS, height - 2
     if not series or columns < 8 or rows < 2:
         return [Content("")]

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -130,11 +131,11 @@ class Work:
 
     def look(self) -> None:
         """See which data and which runs there are."""
-        self._do("look", self._look())
+        self._do("look", self._look)
 
     def plan(self, train: TrainConfig) -> None:
         """See what a training with these settings would be."""
-        self._do("plan", self._plan(train))
+        self._do("plan", self._plan, train)
 
     def forget_plan(self) -> None:
         """Let go of a plan that is being made: its settings are gone."""
@@ -142,27 +143,27 @@ class Work:
 
     def prepare_demo(self) -> None:
         """Make the demo the project's data."""
-        self._do("demo", self._prepare_demo())
+        self._do("demo", self._prepare_demo)
 
     def start(self, spec: TrainSpec) -> None:
         """Start a run, or go on with it."""
-        self._do("start", self._start(spec))
+        self._do("start", self._start, spec)
 
     def follow(self, name: str) -> None:
         """Tell how a run goes, from its beginning to its end."""
-        self._do("follow", self._follow(name))
+        self._do("follow", self._follow, name)
 
     def cancel(self, name: str) -> None:
         """End a run."""
-        self._do("cancel", self._project.cancel(name))
+        self._do("cancel", self._project.cancel, name)
 
     def evaluate(self, run: Run) -> None:
         """Compare a run's model with the base model, in a job of its own."""
-        self._do("evaluate", self._evaluate(run))
+        self._do("evaluate", self._evaluate, run)
 
     def list_runs(self, *, refresh: bool = False) -> None:
         """See which runs there are; with `refresh` after a look at those that are not finished."""
-        self._do("runs", self._list_runs(refresh))
+        self._do("runs", self._list_runs, refresh)
 
     def evaluable(self, run: Run, found: Evaluation | None) -> bool:
         """Whether comparing a run's model would tell something new."""
@@ -178,13 +179,17 @@ class Work:
             self._screen.app.copy_to_clipboard(place)
             self._screen.notify(f"There is no browser here. Its path was copied: {place}", markup=False)
 
-    def _do(self, about: str, work: Coroutine[Any, Any, None]) -> None:
-        self._screen.run_worker(self._guarded(about, work), group=about, exclusive=True, exit_on_error=False)
+    def _do(self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any) -> None:
+        # The call comes with the worker: one that is cancelled before it begins leaves nothing behind.
+        call: Callable[[], Any] = partial(self._guarded, about, work, *given, **named)
+        self._screen.run_worker(call, group=about, exclusive=True, exit_on_error=False)
 
-    async def _guarded(self, about: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(
+        self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any
+    ) -> None:
         """Whatever goes wrong, say it: a bug in a plugin closes nothing."""
         try:
-            await work
+            await work(*given, **named)
         except Exception as error:
             self._tell(Refused(about, problem_of(error, self._session.backend)))
 

@@ -28,11 +28,6 @@ async def go(pilot: Pilot[None], place: Place = "list") -> None:
     await until(pilot, lambda: deploy(pilot).place == place)
 
 
-async def empty(pilot: Pilot[None], script: Script) -> None:
-    await opened(pilot, script)
-    await go(pilot)
-
-
 def serve(script: Script) -> None:
     """Two deployments are there, one of which has stopped."""
     script.deployed = [
@@ -84,9 +79,5 @@ async def failed(pilot: Pilot[None], script: Script) -> None:
 
 
 STATES_DEPLOY = {
-    "deploy-empty": empty,
-    "deploy-listed": listed,
-    "deploy-choosing": choosing,
     "deploy-deploying": deploying,
-    "deploy-failed": failed,
 }

@@ -6,7 +6,6 @@ from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
 from phichat.backends.base import Estimate
-from phichat.events import Metric, Status
 from phichat.screens.train import TrainScreen
 from phichat.workflow import Project
 from tests.screens import schooling
@@ -51,11 +50,6 @@ async def go(pilot: Pilot[None], place: str) -> None:
     await until(pilot, lambda: train(pilot).place == place)
 
 
-async def nodata(pilot: Pilot[None], script: Script) -> None:
-    await opened(pilot, script)
-    await go(pilot, "nodata")
-
-
 async def setup(pilot: Pilot[None], script: Script) -> None:
     await opened(pilot, script)
     schooling.prepare(project(pilot))
@@ -67,7 +61,9 @@ async def started(pilot: Pilot[None], script: Script) -> str:
     await setup(pilot, script)
     await pilot.press("ctrl+t")
     await until(pilot, lambda: train(pilot).place == "run")
-    return script.submitted[0].name
+    name = script.submitted[0].name
+    schooling.begun_then(project(pilot), name)
+    return name
 
 
 async def running(pilot: Pilot[None], script: Script) -> None:
@@ -80,15 +76,7 @@ async def ended(pilot: Pilot[None], script: Script) -> None:
     """A run has ended, and was compared with the base model."""
     name = await started(pilot, script)
     script.tell(name, *schooling.lessons(24), *schooling.exam(project(pilot).state), schooling.DONE)
-    await until(pilot, lambda: "It helped" in picture(pilot))
-
-
-async def broken_off(pilot: Pilot[None], script: Script) -> None:
-    name = await started(pilot, script)
-    told = "The loss is no number any more at step 17. Lower learning_rate, and start a new run."
-    lost = Metric(step=17, total=24, values={"loss": float("nan")})
-    script.tell(name, *schooling.lessons(), lost, Status(state="failed", detail=told))
-    await until(pilot, lambda: "✗ failed" in picture(pilot))
+    await until(pilot, lambda: "It helped" in picture(pilot) and "2 min" in picture(pilot))
 
 
 async def runs(pilot: Pilot[None], script: Script) -> None:
@@ -110,13 +98,6 @@ async def overlaid(pilot: Pilot[None], script: Script) -> None:
     await until(pilot, lambda: "◆" in picture(pilot))
 
 
-async def more(pilot: Pilot[None], script: Script) -> None:
-    """All settings, one of them wrong."""
-    await setup(pilot, script)
-    await pilot.press("down", "down", "x", "f2")
-    await until(pilot, lambda: "must be a number" in picture(pilot))
-
-
 async def asked(pilot: Pilot[None], script: Script) -> None:
     """What costs money is asked about."""
     await opened(pilot, script)
@@ -128,12 +109,9 @@ async def asked(pilot: Pilot[None], script: Script) -> None:
 
 
 STATES_TRAIN = {
-    "train-nodata": nodata,
     "train-setup": setup,
-    "train-more": more,
     "train-asked": asked,
     "train-running": running,
     "train-ended": ended,
-    "train-failed": broken_off,
     "train-overlaid": overlaid,
 }

@@ -1,0 +1,214 @@
+"""Deploying on the screen: what is there, another model in its place, and what the backend cannot do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from textual.pilot import Pilot
+
+from phichat.app import PhichatApp
+from phichat.backends.base import Deployment, DeploymentState, Estimate, Report, Resource
+from phichat.errors import UnavailableError
+from phichat.workflow import Project
+from tests.screens import schooling
+from tests.screens.driving import phase, picture, until
+from tests.screens.scripted import OneBackend, Script, ScriptedBackend, opener
+from tests.screens.states_deploy import choosing, deploy, deploying, failed, go, listed, serve
+from tests.screens.states_train import opened, project
+
+
+async def shows(pilot: Pilot[None], *texts: str) -> None:
+    """Wait until all of it is to be seen."""
+    await until(pilot, lambda: all(text in picture(pilot) for text in texts))
+
+
+async def test_what_is_deployed_is_listed_with_health_and_cost(pilot: Pilot[None], script: Script) -> None:
+    await listed(pilot, script)
+    await shows(pilot, "▸  smollm2", "US$0.45 an hour", "● healthy", "○ starts again with the next question")
+    assert "Traffic" not in picture(pilot) and "All traffic" not in picture(pilot)
+
+
+async def test_models_to_deploy_are_the_runs_the_base_model_and_the_catalogues(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await choosing(pilot, script)
+    await shows(
+        pilot,
+        "third",
+        "It helped: perplexity 20.09 → 4.14",
+        "the base model",
+        "Phi-3.5 mini instruct, not on this machine yet",
+    )
+    assert "second" not in picture(pilot), "it was cancelled"
+    await pilot.press("escape")
+    assert deploy(pilot).place == "list"
+
+
+async def test_a_deployment_tells_its_steps_and_is_the_current_one_then(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await deploying(pilot, script)
+    await shows(pilot, "Deploying third", "✓ model  third", "◐ server  third on 127.0.0.1")
+    script.loaded.set()
+    await shows(pilot, "third answers the chats now.")
+    assert project(pilot).current_model == "third"
+    assert pilot.app.current_mode == "deploy"
+
+
+async def test_waiting_for_a_deployment_can_be_stopped(pilot: Pilot[None], script: Script) -> None:
+    await deploying(pilot, script)
+    await pilot.press("escape")
+    await shows(pilot, "Stopped. What runs already runs on.", "n New")
+    assert script.cancelled_deploys == 1
+    assert project(pilot).current_model == "smollm2"
+
+
+async def test_a_deployment_that_fails_says_why_and_another_one_can_be_made(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await failed(pilot, script)
+    await shows(pilot, "✗ server", "✗ The model's server ended before it was ready.", "phichat check")
+    script.deploy_error = None
+    await pilot.press("n", "enter")
+    await shows(pilot, "third answers the chats now.")
+
+
+async def test_what_costs_or_must_be_downloaded_is_asked_about(pilot: Pilot[None], script: Script) -> None:
+    await choosing(pilot, script)
+    before = script.deploys
+
+    async def estimate(spec: object) -> Estimate:
+        return Estimate(usd=(0, 0), usd_per_hour=0.45, download_bytes=7_600_000_000, source="list price")
+
+    project(pilot).backend.estimate = estimate  # type: ignore[method-assign]
+    await pilot.press("end", "enter")
+    await shows(pilot, "costs US$0.45 an hour", "7.6 GB")
+    await pilot.press("n")
+    await shows(pilot, "Not deployed.")
+    assert script.deploys == before
+    await pilot.press("n", "end", "enter")
+    await shows(pilot, "7.6 GB")
+    await pilot.press("y")
+    await until(pilot, lambda: script.deploys == before + 1)
+
+
+async def test_a_deployment_is_tried_with_a_question(pilot: Pilot[None], script: Script) -> None:
+    await listed(pilot, script)
+    script.say("Good ", "morning.")
+    await pilot.press("t")
+    await shows(pilot, "smollm2 answered, first token after", "Good morning.")
+    assert script.asked[-1][-1].content == "Say hello in one short sentence."
+
+
+async def test_a_deployment_that_does_not_answer_is_told(pilot: Pilot[None], script: Script) -> None:
+    await listed(pilot, script)
+    script.answers.put_nowait(UnavailableError("Nobody answers.", "phichat status"))
+    await pilot.press("t")
+    await shows(pilot, "✗ Nobody answers.", "phichat status")
+
+
+async def test_the_log_of_a_deployment(pilot: Pilot[None], script: Script) -> None:
+    await listed(pilot, script)
+    script.written = ["loading", "ready on port 8000"]
+    await pilot.press("down", "l")
+    await shows(pilot, "What first has written", "ready on port 8000")
+
+
+async def test_a_deployment_is_deleted_only_after_a_question(pilot: Pilot[None], script: Script) -> None:
+    await listed(pilot, script)
+    await pilot.press("down", "x")
+    await shows(pilot, "Stop and delete first?")
+    await pilot.press("escape")
+    assert not script.deleted
+    await pilot.press("x")
+    await shows(pilot, "Stop and delete first?")
+    await pilot.press("y")
+    await shows(pilot, "first is gone.")
+    assert script.deleted == ["first"]
+    await until(pilot, lambda: list(deploy(pilot).states) == ["smollm2"])
+
+
+@pytest.mark.parametrize("key", ["enter", "c"])
+async def test_the_chats_turn_to_an_earlier_deployment(pilot: Pilot[None], script: Script, key: str) -> None:
+    await opened(pilot, script)
+    schooling.prepare(project(pilot))
+    await schooling.history(project(pilot), script)
+    serve(script)
+    await go(pilot)
+    await pilot.press("down", key)
+    await until(pilot, lambda: pilot.app.current_mode == "chat")
+    assert project(pilot).current_model == "first"
+    await project(pilot).ready(lambda event: None)
+    assert script.deploys == 2, "it had stopped: it is started again, with the model of its run"
+    assert project(pilot).current_model == "first"
+
+
+class Sharing(ScriptedBackend):
+    """A backend whose deployments share an endpoint."""
+
+    title: ClassVar[str] = "Shared"
+    weights: ClassVar[list[tuple[str, dict[str, int]]]] = []
+
+    async def set_traffic(self, endpoint: str, weights: Mapping[str, int], report: Report) -> None:
+        self.weights.append((endpoint, dict(weights)))
+        self.script.deployed = [
+            each.model_copy(update={"traffic": weights.get(each.deployment.id, each.traffic)})
+            for each in self.script.deployed
+        ]
+
+
+async def test_where_traffic_is_shared_one_key_goes_back_to_an_earlier_deployment(
+    script: Script, folder: Path, weights: None
+) -> None:
+    shared: list[tuple[str, dict[str, int]]] = []
+    backend = type("Shares", (Sharing,), {"script": script, "weights": shared})
+    app = PhichatApp(lambda: Project.open(folder, registry=OneBackend(backend)))
+    app.animation_level = "none"
+    script.deployed = [
+        DeploymentState(deployment=Deployment(id=f"keeper/{name}"), healthy=True, traffic=share, model=name)
+        for name, share in (("green", 0), ("blue", 100))
+    ]
+    script.deployed.append(DeploymentState(deployment=Deployment(id="other/one"), healthy=True))
+    script.alive = [Resource(kind="endpoint", name="keeper/green", state="ready", usd_per_hour=None)]
+    script.loaded.set()
+    async with app.run_test() as pilot:
+        await phase(pilot, "ready")
+        await go(pilot)
+        await shows(pilot, "Traffic", "0 %", "unknown", "b All traffic here")
+        await pilot.press("b")
+        await shows(pilot, "keeper/green answers all requests now.")
+        assert shared == [("keeper", {"keeper/green": 100, "keeper/blue": 0})]
+        await until(pilot, lambda: deploy(pilot).states["keeper/blue"].traffic == 0)
+
+
+async def test_a_backend_out_of_reach_is_told_with_a_key_that_tries_again(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await opened(pilot, script)
+    backend = project(pilot).backend
+    there = backend.deployments
+
+    async def away() -> list[DeploymentState]:
+        raise UnavailableError("Nobody answers.", "phichat check")
+
+    backend.deployments = away  # type: ignore[method-assign]
+    await go(pilot, "trouble")
+    await shows(pilot, "✗ Nobody answers.", "^r Look again")
+    backend.deployments = there  # type: ignore[method-assign]
+    await pilot.press("ctrl+r")
+    await until(pilot, lambda: deploy(pilot).place == "list")
+
+
+async def test_a_config_that_cannot_be_read_is_told_here_too(
+    script: Script, folder: Path, weights: None
+) -> None:
+    (folder / "phichat.toml").write_text("backnd = 'local'\n", encoding="utf-8")
+    app = PhichatApp(opener(script, folder))
+    app.animation_level = "none"
+    async with app.run_test() as pilot:
+        await phase(pilot, "failed")
+        await pilot.press("alt+4")
+        await shows(pilot, "backnd", "^r Try again")
