@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -32,6 +33,9 @@ from phichat.screens.train_panels import Trouble
 from phichat.screens.wording import size
 from phichat.workflow.estimates import hourly, price
 
+if TYPE_CHECKING:
+    from phichat.workflow import Project
+
 Place = Literal["opening", "trouble", "list", "choose"]
 CHOICES = ("new", "use", "call", "logs", "shift", "delete", "stop")
 
@@ -40,6 +44,12 @@ class DeployScreen(StageScreen):
     """The deployments above, and below what is done with them."""
 
     stage = "deploy"
+    SHELL: ClassVar[Mapping[str, str]] = {
+        "deploy.new": "phichat deploy RUN",
+        "deploy.call": "phichat chat -p TEXT",
+        "deploy.delete": "phichat down NAME",
+        "deploy.reload": "phichat status",
+    }
     CSS_PATH = "deploy.tcss"
     HELP = """
 ## Deploy
@@ -76,15 +86,15 @@ another model answer; Enter lets the chats be with the deployment under the curs
         self.states: dict[str, DeploymentState] = {}
         self.deploying = False
         self._candidates: list[Candidate] = []
-        self._trouble = Trouble()
+        self._obstacle = Trouble()
         self._list = Listing(id="deployments")
         self._models = Listing(id="models")
         self._story = Story()
-        self._looked = False
+        self._project: Project | None = None
 
     def body(self) -> ComposeResult:
         with Vertical(id="deploy"):
-            yield self._trouble
+            yield self._obstacle
             with Vertical(id="there"):
                 yield Static(id="nothing")
                 yield self._list
@@ -102,12 +112,19 @@ another model answer; Enter lets the chats be with the deployment under the curs
         problem = self.session.readiness.problem
         if self.session.project is None and problem:
             await self._fail(problem)
-        elif self.session.project and not self._looked:
-            self._looked = True
-            self.work.look()
+        elif self.session.project is not self._project:
+            # Another one, too, after the configuration was saved: nothing of the one before holds.
+            self._project = self.session.project
+            await self._begin_anew()
 
     def on_screen_resume(self) -> None:
-        if self._looked:
+        if self._project:
+            self.work.look()
+
+    async def _begin_anew(self) -> None:
+        """See what the project has deployed."""
+        self._go("opening")
+        if self._project:
             self.work.look()
 
     def deploy(self, model: Job | str, *, then_chat: bool = False) -> None:
@@ -177,6 +194,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
         """It is done; who wanted to chat goes there."""
         self._end(event.told)
         self.work.look()
+        self.session.look_soon()
         if event.then_chat and self.is_current:
             await self.run_action("app.go('chat')")
 
@@ -283,7 +301,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
                 return self.place == "choose"
             case "reload":
                 return self.session.project is not None and not self.deploying
-        return True
+        return super().check_action(action, parameters)
 
     def _begin(self, told: str) -> None:
         self._story.begin(told)
@@ -301,7 +319,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
     def _go(self, place: Place) -> None:
         """Show one of the places of this screen."""
         self.place = place
-        self._trouble.display = place == "trouble"
+        self._obstacle.display = place == "trouble"
         self.query_one("#there").display = place == "list"
         self.query_one("#choosing").display = place == "choose"
         if place == "list" and self._list.display:
@@ -313,7 +331,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
         self.refresh_bindings()
 
     async def _fail(self, problem: PhichatError) -> None:
-        await self._trouble.show(problem, "deploy.reload" if self.session.project else "model.retry")
+        await self._obstacle.show(problem, "deploy.reload" if self.session.project else "model.retry")
         self._go("trouble")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events
 from textual.app import ComposeResult
@@ -36,6 +36,9 @@ from phichat.screens.train_work import (
 )
 from phichat.workflow.estimates import price, tight
 
+if TYPE_CHECKING:
+    from phichat.workflow import Project
+
 Place = Literal["opening", "trouble", "nodata", "setup", "run", "runs"]
 LARGE = 100
 """Columns from which on the list of runs has room for more about each."""
@@ -45,17 +48,27 @@ class TrainScreen(StageScreen):
     """Before, during and after a training."""
 
     stage = "train"
+    SHELL: ClassVar[Mapping[str, str]] = {
+        "train.start": "phichat train",
+        "train.demo": "phichat data demo",
+        "train.all": "phichat runs",
+        "train.resume": "phichat train",
+        "train.again": "phichat train --again",
+        "train.cancel": "phichat cancel RUN",
+        "train.evaluate": "phichat eval RUN",
+        "train.deploy": "phichat deploy RUN && phichat chat",
+    }
     CSS_PATH = "train.tcss"
     HELP = """
 ## Train
 
-Choose the settings, look at what they would take, and start with Ctrl+T. The run goes on when you leave:
+Choose the settings, look at what they would take, and start with Ctrl+S. The run goes on when you leave:
 it is found again here, also when it was started in another terminal. Escape shows all runs.
 """
     BINDING_GROUP_TITLE = "Train"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+t", "start", "Train", tooltip="Start the training.", id="train.start"),
-        Binding("f2", "more", "More", tooltip="Show all settings, or the first few.", id="train.more"),
+        Binding("ctrl+s", "start", "Train", tooltip="Start the training.", id="train.start"),
+        Binding("f3", "more", "More", tooltip="Show all settings, or the first few.", id="train.more"),
         Binding("p", "demo", "Prepare the demo", tooltip="Use ours to try it.", id="train.demo", show=False),
         Binding("ctrl+r", "reload", "Try again", tooltip="Look again.", id="train.reload", show=False),
         Binding("n", "new", "New", tooltip="Go to the settings of a new training.", id="train.new"),
@@ -113,13 +126,13 @@ it is found again here, also when it was started in another terminal. Escape sho
         self.setup: Setup | None = None
         self.work = Work(session, self)
         self._nodata = NoData()
-        self._trouble = Trouble()
+        self._obstacle = Trouble()
         self._drawing = False
-        self._looked = False
+        self._project: Project | None = None
 
     def body(self) -> ComposeResult:
         with Vertical(id="train"):
-            yield self._trouble
+            yield self._obstacle
             yield self._nodata
             yield self.view
             yield self.runs
@@ -132,16 +145,28 @@ it is found again here, also when it was started in another terminal. Escape sho
         problem = self.session.readiness.problem
         if self.session.project is None and problem:
             await self._fail(problem)
-        elif self.session.project and not self._looked:
-            self._looked = True
-            self.work.look()
+        elif self.session.project is not self._project:
+            # Another one, too, after the configuration was saved: nothing of the one before holds.
+            self._project = self.session.project
+            await self._begin_anew()
 
     def on_screen_resume(self) -> None:
         self._look_again()
 
     def _look_again(self) -> None:
         """See what was prepared and started elsewhere meanwhile."""
-        if self.session.project and self._looked and self.is_current:
+        if self._project and self.is_current:
+            self.work.look()
+
+    async def _begin_anew(self) -> None:
+        """Forget the settings and the runs of the project before, and see what this one has."""
+        if self.setup:
+            await self.setup.remove()
+            self.setup = None
+        self.work.end()
+        self.view.run = None
+        self._go("opening")
+        if self._project:
             self.work.look()
 
     # What was found
@@ -203,6 +228,7 @@ it is found again here, also when it was started in another terminal. Escape sho
         self._say_activity("")
         self.place = "opening"
         self.work.look()
+        self.session.look_soon()
 
     # Before
 
@@ -228,6 +254,11 @@ it is found again here, also when it was started in another terminal. Escape sho
         """Show all settings, or the first few."""
         if self.setup:
             self.setup.form.show_more(not self.setup.form.more)
+
+    async def carry_out(self, command: tuple[str, ...]) -> None:
+        """Do what an error advises."""
+        if command == ("data", "demo"):
+            self.action_demo()
 
     def action_demo(self) -> None:
         """Prepare the demo data."""
@@ -262,6 +293,7 @@ it is found again here, also when it was started in another terminal. Escape sho
         self._say_activity("")
         self.work.follow(event.name)
         self.work.list_runs()
+        self.session.look_soon()
 
     # While it runs
 
@@ -283,8 +315,6 @@ it is found again here, also when it was started in another terminal. Escape sho
         if event.run.name == self._followed:
             self.view.run = event.run
             self.view.show_result(event.found, event.changed)
-        if event.news and self.app.screen is not self:
-            self.app.notify(f"{event.run.name}: {event.run.state}. {event.run.detail}", markup=False)
         self.work.list_runs()
         self.refresh_bindings()
 
@@ -407,13 +437,13 @@ it is found again here, also when it was started in another terminal. Escape sho
                 return place in ("setup", "run", "nodata") and bool(self.runs.known)
             case "back":
                 return place == "runs"
-        return True
+        return super().check_action(action, parameters)
 
     def _go(self, place: Place) -> None:
         """Show one of the places of this screen."""
         self.place = place
         for widget, wanted in (
-            (self._trouble, "trouble"),
+            (self._obstacle, "trouble"),
             (self._nodata, "nodata"),
             (self.view, "run"),
             (self.runs, "runs"),
@@ -430,7 +460,7 @@ it is found again here, also when it was started in another terminal. Escape sho
         self.refresh_bindings()
 
     async def _fail(self, problem: PhichatError) -> None:
-        await self._trouble.show(problem, "train.reload" if self.session.project else "model.retry")
+        await self._obstacle.show(problem, "train.reload" if self.session.project else "model.retry")
         self._go("trouble")
 
     def _say_activity(self, activity: str) -> None:

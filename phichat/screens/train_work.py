@@ -104,14 +104,13 @@ class DrawDue(Followed):
 
 
 class Settled(Message):
-    """A run has ended, and whether it helped is known; `news`: it has ended just now."""
+    """A run has ended, and whether it helped is known."""
 
-    def __init__(self, run: Run, found: Evaluation | None, changed: Sequence[Pair], *, news: bool) -> None:
+    def __init__(self, run: Run, found: Evaluation | None, changed: Sequence[Pair]) -> None:
         super().__init__()
         self.run = run
         self.found = found
         self.changed = changed
-        self.news = news
 
 
 class Work:
@@ -152,6 +151,12 @@ class Work:
     def follow(self, name: str) -> None:
         """Tell how a run goes, from its beginning to its end."""
         self._do("follow", self._follow, name)
+
+    def end(self) -> None:
+        """Let go of everything: the project is another one now. What runs, runs on."""
+        for group in ("look", "plan", "follow", "runs", "evaluate"):
+            self._screen.workers.cancel_group(self._screen, group)
+        self._known = []
 
     def cancel(self, name: str) -> None:
         """End a run."""
@@ -251,7 +256,7 @@ class Work:
         run = await asyncio.to_thread(training.ledger.run, name)
         if run.finished:
             self._tell(Followed(run, await asyncio.to_thread(training.course, name)))
-            await self._settle(run, news=False)
+            await self._settle(run)
             return
         course = Course()
         self._tell(Followed(run, course))
@@ -263,7 +268,7 @@ class Work:
                 self._draw_soon(run, course)
                 if course.events % BREATH == 0:
                     await asyncio.sleep(0)
-        await self._settle(await asyncio.to_thread(training.ledger.run, name), news=True)
+        await self._settle(await asyncio.to_thread(training.ledger.run, name))
 
     def _draw_soon(self, run: Run, course: Course) -> None:
         self._latest = DrawDue(run, course)
@@ -276,9 +281,9 @@ class Work:
         if self._latest:
             self._tell(self._latest)
 
-    async def _settle(self, run: Run, *, news: bool) -> None:
+    async def _settle(self, run: Run) -> None:
         found, pairs = await asyncio.to_thread(self._result, run)
-        self._tell(Settled(run, found, pairs, news=news))
+        self._tell(Settled(run, found, pairs))
 
     def _result(self, run: Run) -> tuple[Evaluation | None, list[Pair]]:
         found = self._project.training.evaluation(run)
@@ -294,4 +299,4 @@ class Work:
         if ended.state != "succeeded":
             raise DataError(f"{ended.name}: {ended.state}. {ended.detail}", f"phichat logs {ended.name}")
         self._tell(Doing(""))
-        await self._settle(run, news=False)
+        await self._settle(run)

@@ -59,7 +59,7 @@ async def setup(pilot: Pilot[None], script: Script) -> None:
 async def started(pilot: Pilot[None], script: Script) -> str:
     """A run has begun; returns its name."""
     await setup(pilot, script)
-    await pilot.press("ctrl+t")
+    await pilot.press("ctrl+s")
     await until(pilot, lambda: train(pilot).place == "run")
     name = script.submitted[0].name
     schooling.begun_then(project(pilot), name)
@@ -104,7 +104,7 @@ async def asked(pilot: Pilot[None], script: Script) -> None:
     script.training = ESTIMATE.model_copy(update={"usd": (1.2, 3.4)})
     schooling.prepare(project(pilot))
     await go(pilot, "setup")
-    await pilot.press("ctrl+t")
+    await pilot.press("ctrl+s")
     await until(pilot, lambda: "Go on?" in picture(pilot))
 
 

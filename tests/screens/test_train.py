@@ -40,7 +40,7 @@ async def test_without_data_one_key_prepares_the_demo(
     await go(pilot, "nodata")
     await shows(pilot, "There is no data to train on yet.", "p Prepare the demo", "Data")
     await pilot.press("p")
-    await shows(pilot, "48 conversations, 12 held out", "^t Train")
+    await shows(pilot, "48 conversations, 12 held out", "^s Train")
     assert asked == ["demo"]
 
 
@@ -63,7 +63,7 @@ async def test_a_setting_that_is_changed_changes_the_estimate_and_the_run(
     await setup(pilot, script)
     await pilot.press("right", "right", "right", "down", "right", "right", "down", "7")
     await shows(pilot, "an adapter (lora)")
-    await pilot.press("ctrl+t")
+    await pilot.press("ctrl+s")
     await until(pilot, lambda: bool(script.submitted))
     (spec,) = script.submitted
     assert getattr(spec, "hyperparameters")["method"] == "lora"  # noqa: B009 - of the one kind that has them
@@ -74,7 +74,7 @@ async def test_a_wrong_setting_is_said_and_nothing_begins(pilot: Pilot[None], sc
     await setup(pilot, script)
     await pilot.press("down", "down", "minus", "3")
     await shows(pilot, "Epochs must be greater than 0, not '-3'.")
-    await pilot.press("ctrl+t")
+    await pilot.press("ctrl+s")
     assert not script.submitted
     await pilot.press("backspace", "backspace")
     await shows(pilot, "about 3 min to 8 min")
@@ -83,7 +83,7 @@ async def test_a_wrong_setting_is_said_and_nothing_begins(pilot: Pilot[None], sc
 async def test_all_settings_are_there_for_those_who_want_them(pilot: Pilot[None], script: Script) -> None:
     await setup(pilot, script)
     assert "Gradient accumulation" not in picture(pilot)
-    await pilot.press("f2")
+    await pilot.press("f3")
     await shows(pilot, "Max steps", "Gradient accumulation")
 
 
@@ -101,13 +101,13 @@ async def test_what_costs_or_will_hardly_fit_is_asked_about(
     script.training = estimate
     schooling.prepare(project(pilot))
     await go(pilot, "setup")
-    await pilot.press("ctrl+t")
+    await pilot.press("ctrl+s")
     await until(pilot, lambda: isinstance(pilot.app.screen, Question))
     await until(pilot, lambda: question in " ".join(picture(pilot).replace("│", " ").split()))
     await pilot.press("escape")
     await until(pilot, lambda: not isinstance(pilot.app.screen, Question))
     assert not script.submitted
-    await pilot.press("ctrl+t")
+    await pilot.press("ctrl+s")
     await until(pilot, lambda: isinstance(pilot.app.screen, Question))
     await pilot.press("y")
     await until(pilot, lambda: len(script.submitted) == 1)
@@ -283,7 +283,7 @@ async def test_a_bug_in_a_backend_is_told_and_closes_nothing(
     monkeypatch.setattr(project(pilot).backend, "submit", submit)
     told: list[str] = []
     monkeypatch.setattr(train(pilot), "notify", lambda message, **_: told.append(message))
-    await pilot.press("ctrl+t")
+    await pilot.press("ctrl+s")
     await until(pilot, lambda: bool(told))
     assert "ZeroDivisionError" in told[0]
     assert train(pilot).place == "setup"
