@@ -27,7 +27,7 @@ class Plain(Engine):
         missing = [each for each in ("starlette", "uvicorn") if importlib.util.find_spec(each) is None]
         if missing:
             raise ConfigError(
-                f"The flow server needs {' and '.join(missing)}.", "pip install 'phichat[flows]'"
+                f"The flow server needs {' and '.join(missing)}.", f"pip install {' '.join(missing)}"
             )
         argv = [sys.executable, str(_flows("chat/plain.py")), "--port", str(port)]
         # A key of the person's is for servers that others may use.
