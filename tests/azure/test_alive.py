@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from phichat.backends.azureml import compute
-from phichat.errors import AuthError
+from phichat.backends.base import Resource
+from phichat.errors import AuthError, BackendError, NotFoundError
+from phichat.events import Event, Step
 from tests.azure.places import Lab
 from tests.azure.standin.cloud import Cloud
 
@@ -46,6 +48,25 @@ async def test_nodes_of_an_unknown_price_are_not_free(empty: Cloud, ready: Lab) 
     empty.compute.size(CLUSTER, 2)
     (cluster,) = await ready().resources()
     assert (cluster.state, cluster.usd_per_hour) == ("2 nodes", None)
+
+
+async def test_a_cluster_is_deleted_once(empty: Cloud, ready: Lab) -> None:
+    here = ready()
+    (cluster,) = await here.resources()
+    told: list[Event] = []
+    for _ in range(2):
+        await here.remove(cluster, told.append)
+    assert await here.resources() == []
+    assert [event.state for event in told if isinstance(event, Step)] == ["running", "done"]
+    assert [each["name"] for each in empty.compute.found.values()] == ["theirs"]
+
+
+async def test_what_is_not_ours_is_not_deleted(empty: Cloud, ready: Lab) -> None:
+    with pytest.raises(BackendError, match="belongs to somebody else"):
+        await ready().remove(Resource(kind="cluster", name="theirs", state="asleep"), lambda event: None)
+    with pytest.raises(NotFoundError):
+        await ready().remove(Resource(kind="parrot", name="polly", state="awake"), lambda event: None)
+    assert len(empty.compute.found) == 2
 
 
 async def test_without_a_workspace_nothing_is_alive(empty: Cloud, lab: Lab) -> None:

@@ -93,6 +93,17 @@ class Arm:
             return await self._settled(path, version, doing)
         raise AssertionError("unreachable")
 
+    async def delete(self, path: str, version: str, doing: str, **query: str) -> None:
+        """Delete a resource, and wait until it is gone; one that is gone already is no error."""
+        from azure.core.exceptions import ResourceNotFoundError
+
+        with self.translated(doing):
+            try:
+                await self._finish(await self._call("DELETE", path, version, query=query))
+            except ResourceNotFoundError as error:
+                if not missing(error):
+                    raise
+
     async def ask(self, method: str, path: str, version: str, body: Mapping[str, Any], doing: str) -> Json:
         """Send a request and return its answer, without waiting for what it begins."""
         with self.translated(doing):

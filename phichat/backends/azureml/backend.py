@@ -68,6 +68,9 @@ class AzureMLBackend(Backend[AzureMLSettings]):
     async def resources(self) -> list[Resource]:
         return await alive.clusters(self._workspace)
 
+    async def remove(self, resource: Resource, report: Report) -> None:
+        await alive.remove(self._workspace, resource, report)
+
     async def aclose(self) -> None:
         self._watching.close()
         self.account.close()

@@ -57,8 +57,15 @@ class Compute(Service):
 
     @route("DELETE", ARM, rf"{WORKSPACE}/computes/(?P<name>[^/]+)")
     def delete(self, request: Request, name: str, **place: str) -> Response:
-        self.found.pop(request.path.lower(), None)
-        return Response(200)
+        if request.query.get("underlyingResourceAction") != "Delete":
+            return error(400, "BadRequest", "The action is missing.")
+        if self.found.pop(request.path.lower(), None) is None:
+            return _missing(name)
+        operation = f"op-{len(self.operations) + 1}"
+        self.operations[operation] = {"status": "Succeeded"}
+        url = f"https://management.azure.com/subscriptions/{place['subscription']}/providers/"
+        url += f"Microsoft.MachineLearningServices/locations/eastus2/computeOperationsStatus/{operation}"
+        return answer({}, 202, Azure_AsyncOperation=f"{url}?api-version={API}", Retry_After="0")
 
     @route(
         "GET",
