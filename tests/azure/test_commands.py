@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
+from phichat.backends.azureml import compute
+from phichat.backends.azureml.backend import AzureMLBackend
 from phichat.backends.base import Dataset, TrainSpec
 from phichat.cli import main
 from phichat.errors import BackendError
@@ -149,3 +152,35 @@ async def test_a_deployment_costs_what_the_list_says(empty: Cloud, folder: Path)
     async with Project.open(folder) as project:
         told = await project.estimate(spec)
         assert told.usd_per_hour == 0.266 and "skypilot-catalog v6, read 2026-11-22" in told.source
+
+
+def test_what_is_alive_is_listed_with_its_price_and_deleted(
+    empty: Cloud, phichat: Phichat, folder: Path
+) -> None:
+    empty.workspaces.make("phichat", "phichat")
+    assert phichat("status").err == "Nothing is alive.\n"
+    make_cluster(folder)
+    empty.compute.size("phichat-nc24ads-a100-v4", 1, 0)
+    done = phichat("status", "--set", "backends.azureml.budget=50")
+    assert done.out.splitlines()[1].split() == [
+        *("phichat-nc24ads-a100-v4", "cluster", "1", "node,", "soon", "0"),
+        *("US$3.67", "an", "hour"),
+    ]
+    assert done.err == (
+        "Jobs of this project: 0.0 h, US$0.00 by list price; what is alive: US$3.67 an hour; "
+        "left of the budget: US$50.00.\n"
+    )
+    assert phichat("down", "--yes").out == "phichat-nc24ads-a100-v4\n"
+    assert phichat("status").err == "Nothing is alive.\n"
+
+
+def make_cluster(folder: Path) -> None:
+    """The project's cluster, as its first training makes it."""
+
+    async def make() -> None:
+        async with Project.open(folder) as project:
+            backend = project.backend
+            assert isinstance(backend, AzureMLBackend)
+            await compute.make(backend._workspace)
+
+    asyncio.run(make())
