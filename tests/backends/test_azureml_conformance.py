@@ -20,6 +20,7 @@ DEPLOYING = [
     *(name for tests in (ChatTests, DeploymentTests) for name in vars(tests) if name.startswith("test_")),
     "test_plan_changes_nothing",
     "test_logs_are_lines",
+    "test_resources_list_what_is_alive",
 ]
 """The standard tests that need a deployment."""
 
