@@ -69,7 +69,6 @@ class Arm:
                 if missing(error):
                     return None
                 raise
-        raise AssertionError("unreachable")
 
     async def all(self, path: str, version: str, doing: str, **query: str) -> list[Json]:
         """Every member of a list, page by page."""
@@ -80,7 +79,6 @@ class Arm:
                 answer = _json(await self._call("GET", answer["nextLink"], ""))
                 found += answer.get("value", [])
             return found
-        raise AssertionError("unreachable")
 
     async def put(self, path: str, version: str, body: Mapping[str, Any], doing: str) -> Json:
         """Make a resource as `body` says, and wait until it is made.
@@ -91,7 +89,6 @@ class Arm:
         with self.translated(doing):
             await self._finish(await self._call("PUT", path, version, body))
             return await self._settled(path, version, doing)
-        raise AssertionError("unreachable")
 
     async def delete(self, path: str, version: str, doing: str, **query: str) -> None:
         """Delete a resource, and wait until it is gone; one that is gone already is no error."""
@@ -108,13 +105,11 @@ class Arm:
         """Send a request and return its answer, without waiting for what it begins."""
         with self.translated(doing):
             return _json(await self._call(method, path, version, body))
-        raise AssertionError("unreachable")
 
     async def settled(self, path: str, version: str, doing: str) -> Json:
         """A resource once Azure is done with it: one that an earlier process began to make is waited for."""
         with self.translated(doing):
             return await self._settled(path, version, doing)
-        raise AssertionError("unreachable")
 
     @contextlib.contextmanager
     def translated(self, doing: str) -> Iterator[None]:
