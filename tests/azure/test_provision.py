@@ -175,6 +175,23 @@ async def test_refused_quota_names_the_page_and_the_numbers(empty: Cloud, lab: L
     assert len(empty.quotas.requests) == 2
 
 
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (error(401, "ExpiredAuthenticationToken", "It has expired."), AuthError),
+        (error(400, "BadRequest", "This quota cannot be asked for."), QuotaError),
+    ],
+    ids=["expired", "no such request"],
+)
+async def test_what_keeps_a_request_from_being_made_is_told_as_what_it_is(
+    empty: Cloud, lab: Lab, answer: Response, kind: type[BackendError]
+) -> None:
+    empty.quotas.limits["standardNCADSA100v4Family"] = 0
+    empty.faults.append(Fault("PUT", "/quotas/", instead(answer)))
+    with pytest.raises(kind):
+        await lab().provision(lambda event: None)
+
+
 async def test_the_region_is_full_whatever_the_family(empty: Cloud, lab: Lab) -> None:
     empty.quotas.region_limit = 10
     with pytest.raises(QuotaError) as caught:

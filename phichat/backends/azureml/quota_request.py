@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from phichat.backends.azureml import arm as waiting
-from phichat.errors import BackendError
+from phichat.errors import AuthError, BackendError, UnavailableError
 
 if TYPE_CHECKING:
     from phichat.backends.azureml.arm import Arm
@@ -43,16 +43,18 @@ async def ask(arm: Arm, place: Place, fit: Fit) -> Answer:
     try:
         if not await _newest(arm, place, fit):
             await _put(arm, place, fit)
-        for look in range(LOOKS):
-            request = await _newest(arm, place, fit)
-            answer = _answer(request or {})
-            if answer.state != "open" or look == LOOKS - 1:
-                return answer
+        answer = _answer(await _newest(arm, place, fit) or {})
+        for _ in range(LOOKS):
+            if answer.state != "open":
+                break
             await waiting.pause(waiting.WAIT_S)
+            answer = _answer(await _newest(arm, place, fit) or {})
+    except (AuthError, UnavailableError):
+        raise
     except BackendError as error:
         # The service that takes requests does not take this one: the page does.
         return Answer("refused", error.message)
-    raise AssertionError("unreachable")
+    return answer
 
 
 async def _put(arm: Arm, place: Place, fit: Fit) -> None:
