@@ -46,7 +46,7 @@ async def test_all_is_in_place_and_nothing_was_changed(empty: Cloud, ready: Lab)
     assert [check.name for check in found] == ALL
     assert all(check.ok for check in found)
     told = {check.name: check.detail for check in found}
-    assert told["sign-in"].startswith("EnvironmentCredential (asked in order: environment ")
+    assert told["sign-in"].startswith("EnvironmentCredential (asked in order: phichat login, environment ")
     assert "client " in told["identity"]
     asked = [request for request in empty.requests if not request.host.startswith("login.")]
     assert len(asked) > 8 and {request.method for request in asked} == {"GET"}

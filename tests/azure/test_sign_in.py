@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,27 @@ async def test_a_keyring_keeps_the_sign_in_for_other_processes(
 ) -> None:
     assert await lab().sign_in(lambda event: None)
     nobody.forget()
-    assert (await lab().plan(None))[0].state == "reused"
+    here = lab()
+    assert (await here.plan(None))[0].state == "reused"
+    assert here.account.sign_in.who == "DeviceCodeCredential"
     assert not any("devicecode" in request.path for request in nobody.requests)
     (record,) = (home / "phichat").rglob("azure-sign-in.json")
     text = record.read_text(encoding="utf-8")
     assert "ada@contoso.com" in text
     assert not any(secret in text for secret in (*nobody.login.tokens, "a-refresh-token"))
+
+
+async def test_without_the_keyring_a_kept_sign_in_is_left_to_the_others(
+    empty: Cloud, lab: Lab, home: Path
+) -> None:
+    record = home / "phichat" / "data" / "azure-sign-in.json"
+    record.parent.mkdir(parents=True)
+    told = {"authority": "login.microsoftonline.com", "clientId": "c", "homeAccountId": "h"}
+    told |= {"tenantId": TENANT, "username": "ada@contoso.com", "version": "1.0"}
+    record.write_text(json.dumps(told), encoding="utf-8")
+    here = lab()
+    assert (await here.plan(None))[0].state == "reused"
+    assert here.account.sign_in.who == "EnvironmentCredential"
 
 
 async def test_a_kept_sign_in_that_has_expired_is_mended_with_one_command(
@@ -108,11 +124,12 @@ async def test_the_tenant_of_the_settings_is_the_one_to_sign_in_to(nobody: Cloud
     assert asked.path.split("/")[1] == TENANT
 
 
-async def test_a_code_that_nobody_enters(nobody: Cloud, lab: Lab) -> None:
+async def test_a_code_that_nobody_enters(nobody: Cloud, lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
     nobody.login.declines = True
     with pytest.raises(AuthError) as caught:
         await lab().sign_in(lambda event: None)
     assert caught.value.hint == "phichat login"
+    assert caplog.text == "", "nothing is written beside what is told"
 
 
 async def test_waiting_for_a_person_does_not_hold_up_the_rest(nobody: Cloud, lab: Lab) -> None:

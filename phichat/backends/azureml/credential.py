@@ -6,7 +6,7 @@ import contextlib
 import logging
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MANAGEMENT = "https://management.azure.com/.default"
 """The scope of everything that is not a blob: Azure ML takes tokens of the resource manager too."""
 ORDER = (
+    "phichat login",
     "environment (AZURE_CLIENT_ID, AZURE_TENANT_ID, AZURE_CLIENT_SECRET)",
     "workload identity",
     "managed identity",
@@ -30,7 +31,7 @@ ORDER = (
     "Azure PowerShell",
     "azd auth login",
 )
-"""Who is asked for a token, in this order, as `DefaultAzureCredential` does; after them all: a code."""
+"""Who is asked for a token, in this order: the sign-in by code, then as `DefaultAzureCredential` does."""
 CACHE = "phichat"
 """The name under which the operating system's keyring keeps a sign-in by code."""
 
@@ -53,6 +54,8 @@ class SignIn:
         self.tenant = tenant or None
         self._record = record
         self._chain: Any = None
+        # It would write every attempt on standard error; what failed is told by whoever asked.
+        logging.getLogger("azure.identity").setLevel(logging.ERROR)
         self._lock = threading.Lock()
         """One thread at a time finds out who is signed in: the others take over what it found."""
 
@@ -117,8 +120,6 @@ class SignIn:
 
     def _credential(self) -> Any:
         if self._chain is None:
-            # It writes every attempt on standard error, unasked; what failed is told by whoever asked.
-            logging.getLogger("azure.identity").setLevel(logging.ERROR)
             from azure.identity import ChainedTokenCredential, DefaultAzureCredential
 
             options: dict[str, Any] = {"additionally_allowed_tenants": [self.tenant]} if self.tenant else {}
@@ -132,7 +133,7 @@ class SignIn:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             if self._record is not None:
                 record = AuthenticationRecord.deserialize(self._record.read_text(encoding="utf-8"))
-                return [self._by_code(kept=True, authentication_record=record)]
+                return [_OrTheNext(self._by_code(kept=True, authentication_record=record))]
         return []
 
     def _by_code(self, *, kept: bool, **options: Any) -> Any:
@@ -145,6 +146,38 @@ class SignIn:
         if kept:
             options["cache_persistence_options"] = TokenCachePersistenceOptions(name=CACHE)
         return DeviceCodeCredential(**options)
+
+
+class _OrTheNext:
+    """A credential that, whatever is wrong with it, leaves the question to the next in the chain."""
+
+    def __init__(self, credential: Any) -> None:
+        self._successful_credential = credential
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        with self._left_to_the_next():
+            found: AccessToken = self._successful_credential.get_token(*scopes, **options)
+            return found
+
+    def get_token_info(self, *scopes: str, options: TokenRequestOptions | None = None) -> AccessTokenInfo:
+        with self._left_to_the_next():
+            found: AccessTokenInfo = self._successful_credential.get_token_info(*scopes, options=options)
+            return found
+
+    @contextlib.contextmanager
+    def _left_to_the_next(self) -> Iterator[None]:
+        from azure.identity import CredentialUnavailableError
+
+        try:
+            yield
+        except Exception as error:  # the keyring of this machine may be locked, or gone
+            raise CredentialUnavailableError(message=str(error)) from error
+
+    def __enter__(self) -> None:
+        self._successful_credential.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        self._successful_credential.__exit__(*error)
 
 
 def _asking(report: Report) -> Callable[[str, str, datetime], None]:
