@@ -161,9 +161,9 @@ class Provision:
         for fit in fits:
             name = f"quota {fit.label}"
             if not fit.short:
-                self._tell(name, "reused", str(fit))
+                self._tell(name, "reused", fit.room)
             elif self._dry:
-                self._tell(name, "planned", f"ask for a limit of {fit.wanted_limit} vCPUs ({fit})")
+                self._tell(name, "planned", f"ask for a limit of {fit.wanted_limit} vCPUs ({fit.room})")
             else:
                 await self._ask_for(name, fit)
 
@@ -171,7 +171,7 @@ class Provision:
         self._begin(name)
         if fit.family == quota.TOTAL:
             # The service that takes requests knows families only.
-            answer = quota_request.Answer("refused", f"{fit}")
+            answer = quota_request.Answer("refused", fit.room)
         else:
             answer = await quota_request.ask(self._arm, self._place, fit)
         if answer.state == "refused":

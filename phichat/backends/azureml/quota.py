@@ -47,8 +47,13 @@ class Fit(NamedTuple):
         """The limit to ask for."""
         return self.used + self.needed
 
+    @property
+    def room(self) -> str:
+        """What is needed beside what there is."""
+        return f"{self.needed} needed, {max(0, self.limit - self.used)} of {self.limit} free"
+
     def __str__(self) -> str:
-        return f"{self.label}: {self.needed} needed, {max(0, self.limit - self.used)} of {self.limit} free"
+        return f"{self.label}: {self.room}"
 
 
 def training_cores(size: Size, nodes: int) -> int:
