@@ -91,6 +91,12 @@ class Cloud:
         self.requests.clear()
         self.faults.clear()
 
+    def empty(self) -> None:
+        """Remove everything that was made."""
+        for made in (self.workspaces.found, self.compute.found, self.registered.found, self.jobs.found):
+            made.clear()
+        self.blobs.clear()
+
     def _handled(self, request: Request) -> Response:
         response = self._routed(request)
         self.after(request)

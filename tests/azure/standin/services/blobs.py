@@ -123,9 +123,10 @@ class Blobs(Service):
         path.unlink()
         return Response(202)
 
-    def remove(self, account: str, container: str, name: str) -> None:
-        """Remove a folder of blobs."""
-        shutil.rmtree(self.place(account, container, name), ignore_errors=True)
+    def clear(self) -> None:
+        """Remove every blob."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.metadata.clear()
 
     def _whole(self, key: Key, body: bytes) -> bytes:
         blocks = self._blocks.pop(key, {})
