@@ -33,7 +33,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, TrainSpe
     trainer, base = folder / "trainer", folder / "wood"
     for path, text in (
         (trainer / "train.py", "print('trained')"),
-        (trainer / "conda.yaml", "name: small"),
+        (trainer / "conda.yaml", "name: small\n"),
         (base / "config.json", "{}"),
         (base / "tokenizer.json", "{}"),
     ):

@@ -223,6 +223,27 @@ async def test_an_evaluation_is_a_job_too(story: Story, backend: AzureMLBackend,
     assert [made.rpartition("/")[2] for made in cloud.made()] == ["first-eval"]
 
 
+async def test_a_machine_that_is_taken_away_loses_nothing_that_was_kept(
+    story: Story, backend: AzureMLBackend, cloud: Cloud
+) -> None:
+    long = {"max_steps": 60, "keep_best": False, "eval_steps": None, "log_steps": 1}
+    spec = story.spec.model_copy(
+        update={"name": "taken", "hyperparameters": {**story.spec.hyperparameters, **long}}
+    )
+    job = await backend.submit(spec, ignore)
+    folder = cloud.blobs.place("phichatstorage", "azureml-blobstore-0000", "phichat/runs/taken/checkpoints")
+    events: list[Event] = []
+    async for event in backend.watch(job):
+        events.append(event)
+        if cloud.jobs.found["taken"].tries == 1 and [*folder.glob("*/complete.json")]:
+            cloud.jobs.preempt("taken")
+    assert cloud.jobs.found["taken"].tries == 2
+    last = events[-1]
+    assert isinstance(last, Status) and last.state == "succeeded"
+    steps = [event.step for event in events if isinstance(event, Metric) and "loss" in event.values]
+    assert steps == list(range(1, 61))
+
+
 def test_nothing_but_azure_is_asked(story: Story) -> None:
     # A host for telemetry would be one that the stand-in does not know.
     assert story.hosts == HOSTS

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from phichat.backends.azureml import assets, environment
 from phichat.backends.azureml.backend import AzureMLBackend
 from phichat.backends.base import Dataset, Job, TrainSpec
 from phichat.events import Event, dump
@@ -41,6 +44,16 @@ def data_in(folder: Path) -> Dataset:
 
 def ignore(event: Event) -> None:
     """Nobody listens."""
+
+
+def small_trainer(folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """A trainer of two files, for jobs that nobody runs: there is less to bring up."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.py").write_text("print('trained')", encoding="utf-8")
+    (folder / "conda.yaml").write_text("name: small\n", encoding="utf-8")
+    for module in (assets, environment):
+        patch.setattr(module, "bundled", lambda name: folder)
+    return folder
 
 
 async def watched(backend: AzureMLBackend, job: Job) -> list[Event]:

@@ -69,6 +69,8 @@ async def make(workspace: Workspace) -> None:
         "vmSize": settings.train_size,
         "vmPriority": "Dedicated",
         "osType": "Linux",
+        "enableNodePublicIp": True,
+        "remoteLoginPortPublicAccess": "NotSpecified",
         "scaleSettings": {
             "minNodeCount": 0,
             "maxNodeCount": settings.instance_count,
@@ -78,7 +80,7 @@ async def make(workspace: Workspace) -> None:
     body = {
         "location": (await workspace.place()).location,
         "tags": {"phichat": workspace.account.project},
-        "properties": {"computeType": "AmlCompute", "properties": inner},
+        "properties": {"computeType": "AmlCompute", "disableLocalAuth": True, "properties": inner},
     }
     doing = f"make the cluster {name} of {settings.train_size}"
     await workspace.account.arm.put(await workspace.path(f"computes/{name}"), API, body, doing)

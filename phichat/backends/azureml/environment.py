@@ -74,7 +74,6 @@ async def make(workspace: Workspace, environment: Environment) -> None:
     properties = {
         "image": environment.image,
         "condaFile": environment.conda,
-        "osType": "Linux",
         "isAnonymous": False,
         "isArchived": False,
         "description": "What trains a model.",

@@ -11,7 +11,7 @@ from phichat.backends.azureml import arm as waiting
 from phichat.backends.azureml.command import OUTPUT, run_folder
 from phichat.backends.azureml.failures import clean, diagnose
 from phichat.backends.azureml.storage import uri
-from phichat.errors import UnavailableError
+from phichat.errors import AuthError, UnavailableError
 from phichat.events import Artifact, Event, Log, Status, parse
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Watching:
         """One attempt, to its finished status."""
         log = _Log()
         begun = told = False
+        failed = 0
         while True:
             details = await self._details(attempt.name)
             if not told:
@@ -97,10 +98,18 @@ class Watching:
                     at=details.started or log.at(details),
                 )
                 begun = True
-            if details.log:
-                content = await self._read(details.log, log.position)
-                for event in log.events(content, details):
-                    yield event
+            try:
+                content = await self._read(details.log, log.position) if details.log else b""
+            except (UnavailableError, AuthError):
+                # The next look gives an address that opens the log again, if this one has expired.
+                failed += 1
+                if failed == SILENCE:
+                    raise
+                await waiting.pause(min(LONGEST_S, POLL_S[True] * failed))
+                continue
+            failed = 0
+            for event in log.events(content, details):
+                yield event
             if details.finished:
                 for event in log.rest(details):
                     yield event
@@ -129,13 +138,10 @@ class Watching:
         return await self._workspace.run(f"look at the job {job}", lambda: history.details(base, job))
 
     async def _read(self, address: str, position: int) -> bytes:
-        """What is new in a log; what cannot be read now is read at the next look."""
+        """What is new in a log."""
         history = self._history
         assert history is not None, "whoever has an address has asked for it"
-        try:
-            return await self._workspace.run("read the job's log", lambda: history.read(address, position))
-        except UnavailableError:
-            return b""
+        return await self._workspace.run("read the job's log", lambda: history.read(address, position))
 
 
 class _Log:

@@ -23,6 +23,8 @@ KINDS = {
     WORKSPACES: "2024-10-01-preview",
 }
 """Every type that can be made here, with the version in which its body is understood."""
+SDK_READS = "2023-08-01-preview"
+"""The version in which azure-ai-ml looks at a workspace before it makes a cluster."""
 NEEDED = {
     "Microsoft.Storage/storageAccounts": ("kind", "sku.name"),
     "Microsoft.KeyVault/vaults": ("properties.tenantId", "properties.sku", "properties.accessPolicies"),
@@ -154,7 +156,8 @@ class Resources(Service):
 
     def _refused(self, request: Request, subscription: str, group: str, kind: str) -> Response | None:
         version = request.query.get("api-version")
-        if KINDS.get(kind) != version:
+        reads = (kind, request.method, version) == (WORKSPACES, "GET", SDK_READS)
+        if KINDS.get(kind) != version and not reads:
             return error(400, "InvalidApiVersionParameter", f"{version} is no version of {kind}.")
         if request.path.lower() in self._workspaces.found:
             return None
