@@ -233,11 +233,14 @@ async def test_a_machine_that_is_taken_away_loses_nothing_that_was_kept(
     job = await backend.submit(spec, ignore)
     folder = cloud.blobs.place("phichatstorage", "azureml-blobstore-0000", "phichat/runs/taken/checkpoints")
     events: list[Event] = []
+    taken = False
     async for event in backend.watch(job):
         events.append(event)
-        if cloud.jobs.found["taken"].tries == 1 and [*folder.glob("*/complete.json")]:
+        if not taken and [*folder.glob("*/complete.json")]:
             cloud.jobs.preempt("taken")
+            taken = True
     assert cloud.jobs.found["taken"].tries == 2
+    assert sum(isinstance(e, Status) and "took the machine away" in e.detail for e in events) == 1
     last = events[-1]
     assert isinstance(last, Status) and last.state == "succeeded"
     steps = [event.step for event in events if isinstance(event, Metric) and "loss" in event.values]

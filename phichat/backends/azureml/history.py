@@ -18,6 +18,7 @@ PROCESSES = "user_logs/std_log_process_"
 PIECE = 4 * 2**20
 ENDED = frozenset({"completed", "failed", "canceled", "cancelled"})
 WAITING = frozenset({"notstarted", "queued", "unapproved"})
+STARTING = frozenset({"preparing", "provisioning", "starting"})
 
 
 class Details(NamedTuple):
@@ -41,6 +42,11 @@ class Details(NamedTuple):
     def begun(self) -> bool:
         """Whether it has left the queue."""
         return self.started is not None or (self.state not in WAITING and not self.finished)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no machine runs its command yet, or again."""
+        return self.state in WAITING | STARTING
 
     @property
     def log(self) -> str | None:
@@ -74,19 +80,21 @@ class History:
             logs=told.get("logFiles") or {},
         )
 
-    def read(self, address: str, position: int) -> bytes:
-        """What a log has from a position on, as far as it is written."""
+    def read(self, address: str, position: int) -> bytes | None:
+        """What a log has from a position on, as far as it is written; None if it does not reach there."""
+        # With the byte before it: whether that is there tells a log that grows from one that began anew.
+        start = max(0, position - 1)
         found = b""
         while True:
-            wanted = f"bytes={position + len(found)}-{position + len(found) + PIECE - 1}"
+            wanted = f"bytes={start + len(found)}-{start + len(found) + PIECE - 1}"
             response = _get(self._open, address, Range=wanted)
             if response.status_code in (404, 416):
-                return found
+                return None if position and not found else found[position - start :]
             piece = _checked(response).content
             # A server that does not know ranges sends the whole file.
-            found += piece if response.status_code == 206 else piece[position:]
+            found += piece if response.status_code == 206 else piece[start:]
             if len(piece) < PIECE or response.status_code != 206:
-                return found
+                return found[position - start :]
 
     def close(self) -> None:
         """Let go of connections."""

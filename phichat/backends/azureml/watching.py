@@ -73,8 +73,9 @@ class Watching:
             details = await self._details(attempt.name)
             addresses = [details.log] if details.log else [details.logs[key] for key in sorted(details.logs)]
             for address in addresses:
-                for line in (await self._read(address, 0)).decode("utf-8", errors="replace").splitlines():
-                    yield line.rpartition("\r")[2]
+                content = await self._read(address, 0) or b""
+                for line in content.decode("utf-8", errors="replace").splitlines():
+                    yield line
 
     def close(self) -> None:
         """Let go of connections."""
@@ -85,7 +86,7 @@ class Watching:
         """One attempt, to its finished status."""
         log = _Log()
         begun = told = False
-        failed = 0
+        taken, failed = False, 0
         while True:
             details = await self._details(attempt.name)
             if not told:
@@ -98,8 +99,14 @@ class Watching:
                     at=details.started or log.at(details),
                 )
                 begun = True
+            taken = taken or (details.idle and log.position > 0)
             try:
-                content = await self._read(details.log, log.position) if details.log else b""
+                # What stands there while another machine is waited for is the old log.
+                content = await self._read(details.log, log.position) if details.log and not taken else b""
+                if content is None or (taken and details.log and not details.idle):
+                    yield _again(details, log)
+                    log, taken = _Log(), False
+                    continue
             except (UnavailableError, AuthError):
                 # The next look gives an address that opens the log again, if this one has expired.
                 failed += 1
@@ -137,8 +144,8 @@ class Watching:
         history = self._history
         return await self._workspace.run(f"look at the job {job}", lambda: history.details(base, job))
 
-    async def _read(self, address: str, position: int) -> bytes:
-        """What is new in a log."""
+    async def _read(self, address: str, position: int) -> bytes | None:
+        """What is new in a log; None if it began anew."""
         history = self._history
         assert history is not None, "whoever has an address has asked for it"
         return await self._workspace.run("read the job's log", lambda: history.read(address, position))
@@ -200,6 +207,11 @@ def _queued(attempt: Attempt, details: Details) -> Status:
     if attempt.number > 1:
         return Status(state="preparing", detail=f"Started again (attempt {attempt.number}).", at=at)
     return Status(state="queued", detail="Waiting for a machine.", at=at)
+
+
+def _again(details: Details, log: _Log) -> Status:
+    told = "Azure took the machine away and has given another one: it goes on from the last checkpoint."
+    return Status(state="preparing", detail=told, at=log.at(details))
 
 
 def _final(details: Details, log: _Log) -> Status:
