@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -16,14 +17,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
+from phichat.events import Metric
 from phichat.screens.chat import ChatScreen
 from phichat.screens.conversation import Turn
+from phichat.screens.train import TrainScreen
 from phichat.screens.transcript import Transcript
+from tests.screens import schooling
 from tests.screens.scripted import Script, have_weights, opener
 
 RATE = 50
 """Tokens a second that the scripted model says: what a good graphics card makes of a small model."""
 BEAT_S = 0.005
+STEPS_A_SECOND = 10
 ANSWERS = {
     "prose": "The lamp turned, and the sea kept its own slow count of the nights and of the ships. " * 80,
     "fence": "```python\n" + "".join(f"lamp_{n} = turn(lamp_{n - 1}, degrees={n})\n" for n in range(1, 200)),
@@ -48,6 +53,41 @@ async def stream(pilot: Pilot[object], script: Script, text: str, tokens: int) -
             script.answers.put_nowait(piece)
     beating.cancel()
     return lags, time.process_time() - began
+
+
+async def training(pilot: Pilot[object], script: Script, seconds: int) -> object:
+    """Follow a run, its curve in sight, that tells of ten steps a second, while others take every core."""
+    app = pilot.app
+    assert isinstance(app, PhichatApp) and app.session.project
+    schooling.prepare(app.session.project)
+    await pilot.press("alt+3")
+    while not (isinstance(app.screen, TrainScreen) and app.screen.place == "setup"):
+        await pilot.pause(0.05)
+    app.screen.action_start()
+    while not script.submitted:
+        await pilot.pause(0.05)
+    lags: list[float] = []
+    burners = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 2)
+    ]
+    try:
+        began = time.process_time()
+        beating = asyncio.create_task(_beat(lags))
+        for step in range(1, seconds * STEPS_A_SECOND):
+            values = {
+                "loss": 3 / step**0.3,
+                "learning_rate": 1e-4,
+                "tokens_per_s": 800.0,
+                "seconds": step / 10,
+            }
+            total = seconds * STEPS_A_SECOND
+            script.tell(script.submitted[0].name, Metric(step=step, total=total, values=values))
+            await asyncio.sleep(1 / STEPS_A_SECOND)
+        beating.cancel()
+        return lags, time.process_time() - began
+    finally:
+        for burner in burners:
+            burner.kill()
 
 
 async def _beat(lags: list[float]) -> None:
@@ -95,6 +135,9 @@ def main(kind: str, tokens: int, result: Path) -> None:
         await pilot.pause()
         if kind == "long":
             taken = await long_conversation(pilot)
+            app.exit()
+        elif kind == "training":
+            taken = await training(pilot, script, tokens)
             app.exit()
         else:
             taken = await stream(pilot, script, ANSWERS.get(kind, ""), tokens)

@@ -33,6 +33,7 @@ Hello().run()
 """
 PHICHAT = [sys.executable, "-m", "phichat"]
 INSIDE = Path(__file__).with_name("app_inside.py")
+TRAINING_S = 20
 KINDS = ("idle, control", "prose", "fence", "list", "table")
 
 
@@ -160,6 +161,18 @@ def streams(tokens: int, home: str) -> None:
         print(f"{kind:32}{statistics.median(lags):9.1f}{p95:9.1f}{max(lags):9.1f}{cpu:9.1f}{stopped}")
 
 
+def training(home: str) -> None:
+    """How late the event loop is while a run is followed and every core is busy."""
+    result = Path(home, "result.json")
+    command = [sys.executable, str(INSIDE), "training", str(TRAINING_S), str(result)]
+    Terminal(command, {"PHICHAT_HOME": f"{home}/training"}).wait()
+    lags, cpu = json.loads(result.read_text(encoding="utf-8"))
+    p95 = statistics.quantiles(lags, n=20)[-1]
+    header = f"a run for {TRAINING_S} s, all cores busy"
+    print(f"\n{header:32}{'p50 ms':>9}{'p95 ms':>9}{'max ms':>9}{'CPU s':>9}")
+    print(f"{'':32}{statistics.median(lags):9.1f}{p95:9.1f}{max(lags):9.1f}{cpu:9.1f}")
+
+
 def long_conversation(home: str) -> None:
     """What a conversation of 500 messages costs to open, to leave for another window, and to recolour."""
     result = Path(home, "result.json")
@@ -178,6 +191,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         first_frames(args.rounds, home)
         idle(home)
+        training(home)
         long_conversation(home)
         streams(args.tokens, home)
 

@@ -305,7 +305,8 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     def on_draw_due(self, event: DrawDue) -> None:
         if event.course is self.view.course:
-            self.view.run = event.run
+            if self.view.run and not self.view.run.finished:  # the ledger's word about the end is the last
+                self.view.run = event.run
             self.view.show()
             self.refresh_bindings()
 

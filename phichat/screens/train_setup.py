@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from textwrap import wrap
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -16,6 +17,9 @@ from phichat.screens.train_form import TrainForm
 from phichat.screens.wording import plural, size
 from phichat.workflow.estimates import doubt, price, tight, time_needed
 from phichat.workflow.outlook import Outlook
+
+LABEL = 25
+"""Columns of a label; the form's are as wide."""
 
 Line = tuple[str, str]
 """A label, and what there is to say about it."""
@@ -40,8 +44,10 @@ class Setup(Vertical):
         """Show what the training would be."""
         self.outlook = outlook
         self.form.suggest({**outlook.spec.hyperparameters, "preset": outlook.preset})
-        self.query_one("#setup-data", Static).update(_table([("Data", _data(outlook.prepared.manifest))]))
-        told = Content("\n").join([_table(_facts(outlook)), *map(_warning, _warnings(outlook))])
+        width = (self.size or self.app.size).width - 2
+        data = _table([("Data", _data(outlook.prepared.manifest))], width)
+        self.query_one("#setup-data", Static).update(data)
+        told = Content("\n").join([_table(_facts(outlook), width), *map(_warning, _warnings(outlook))])
         self.query_one("#setup-facts", Static).update(told)
 
     def show_problem(self, problem: str) -> None:
@@ -99,8 +105,12 @@ def _warnings(outlook: Outlook) -> list[str]:
     return [each for each in told if each]
 
 
-def _table(lines: list[Line]) -> Content:
-    rows = [Content.assemble((f"{label:<25}", "$text-secondary"), text) for label, text in lines]
+def _table(lines: list[Line], width: int) -> Content:
+    """Labels, and beside them what there is to say, as wide as there is room."""
+    rows = []
+    for label, text in lines:
+        wrapped = f"\n{'':{LABEL}}".join(wrap(text, max(width - LABEL, 20)))
+        rows.append(Content.assemble((f"{label:<{LABEL}}", "$text-secondary"), wrapped))
     return Content("\n").join(rows)
 
 

@@ -12,6 +12,8 @@ from phichat.events import Artifact, Event, Log, Metric, Progress, Sample, Statu
 T = TypeVar("T")
 Point = tuple[int, float]
 """A training step, and what was measured there."""
+SHORT = 32
+"""Characters of a detail that is told with its step; a longer one, as a path is, says too much."""
 LOG_LINES = 2000
 """Of the log, the last ones."""
 
@@ -60,7 +62,8 @@ class Course:
                 self.unit = event.unit
             case Step():
                 if event.state in ("running", "failed"):
-                    self._doing(f"{event.name} {event.detail}".strip())
+                    detail = event.detail if len(event.detail) <= SHORT else ""
+                    self._doing(f"{event.name} {detail}".strip())
             case Status():
                 self.status = event
                 self._doing("" if event.finished else event.detail)

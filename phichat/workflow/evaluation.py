@@ -25,6 +25,8 @@ NAMES = {
 SHARES = frozenset({"token_accuracy", "exact_match", "f1", "probes_right", "general_right"})
 CLEAR = 0.02
 """Share of the base model's perplexity from which on a difference is one."""
+FORGOTTEN = 0.1
+"""Share of the general questions: of twelve, one may be lost by chance."""
 
 Effect = Literal["helped", "forgot", "same", "harmed", "unknown"]
 
@@ -76,7 +78,7 @@ def verdict(found: Evaluation) -> Verdict:
         return Verdict("harmed", f"It did harm: {told}.")
     if change > -CLEAR and learned <= 0:
         return Verdict("same", f"It changed next to nothing: {told}.")
-    if lost > 0:
+    if lost > FORGOTTEN:
         general = f"{base['general_right']:.0%} → {tuned['general_right']:.0%}"
         return Verdict("forgot", f"It helped: {told}. But it forgot: general questions {general}.")
     return Verdict("helped", f"It helped: {told}.")

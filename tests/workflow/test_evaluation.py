@@ -48,8 +48,8 @@ Numbers = dict[str, float]
     [
         ({"perplexity": 20.0}, {"perplexity": 4.5}, "helped", "It helped: perplexity 20.00 → 4.50."),
         (
-            {"perplexity": 20.0, "probes_right": 0.0, "general_right": 1.0},
-            {"perplexity": 4.5, "probes_right": 0.9, "general_right": 1.0},
+            {"perplexity": 20.0, "probes_right": 0.0, "general_right": 0.83},
+            {"perplexity": 4.5, "probes_right": 0.9, "general_right": 0.75},
             "helped",
             "It helped: perplexity 20.00 → 4.50, probes 0% → 90%.",
         ),
