@@ -67,9 +67,7 @@ async def training(pilot: Pilot[object], script: Script, seconds: int) -> object
     while not script.submitted:
         await pilot.pause(0.05)
     lags: list[float] = []
-    burners = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 2)
-    ]
+    burners = burn()
     try:
         began = time.process_time()
         beating = asyncio.create_task(_beat(lags))
@@ -88,6 +86,11 @@ async def training(pilot: Pilot[object], script: Script, seconds: int) -> object
     finally:
         for burner in burners:
             burner.kill()
+
+
+def burn() -> list[subprocess.Popen[bytes]]:
+    """A program for each core that does nothing but take it."""
+    return [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 2)]
 
 
 async def _beat(lags: list[float]) -> None:

@@ -93,7 +93,7 @@ def points(*values: float) -> list[Point]:
     [
         ((), (), "early", "too early"),
         ((3.0, 2.0, 1.0), (3.0,), "early", "too early"),
-        ((3.0, math.nan), (3.0, 2.0), "diverged", "no number any more at step 1"),
+        ((3.0, math.nan), (3.0, 2.0), "diverged", "No number any more at step 1"),
         ((3.0, 2.0), (3.0, math.inf), "diverged", "learning rate is probably too high"),
         ((), (3.0, 2.0, 1.5), "falling", "from 3.000 to 1.500"),
         ((), (3.0, 2.99), "flat", "stays at 2.990"),
