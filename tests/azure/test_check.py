@@ -124,12 +124,16 @@ async def test_who_may_not_provision_is_told_before(empty: Cloud, lab: Lab) -> N
     empty.roles.permissions = [
         {"actions": ["*"], "notActions": ["Microsoft.Authorization/*/Write"]},
     ]
-    assert "permissions" not in await failures(lab), "Azure tells nothing about a group that is not there"
+    found = await failures(lab)
+    assert "Microsoft.Authorization/roleAssignments/write" in found["permissions"].detail
     group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/phichat"
     empty.resources.all[group.lower()] = {"id": group, "type": "Microsoft.Resources/resourceGroups"}
     found = await failures(lab)
     assert "Microsoft.Authorization/roleAssignments/write" in found["permissions"].detail
     assert "User Access Administrator" in found["permissions"].fix
+    asked = [str(each) for each in empty.requests if each.path.endswith("/permissions")]
+    assert asked[0].endswith(f"{SUBSCRIPTION}/providers/Microsoft.Authorization/permissions")
+    assert asked[-1].endswith("resourceGroups/phichat/providers/Microsoft.Authorization/permissions")
 
 
 async def test_an_identity_without_its_roles(empty: Cloud, ready: Lab) -> None:

@@ -138,9 +138,6 @@ async def _permissions(arm: Arm, place: Place, workspace: Json | None) -> Check:
     """Whether the person may do what comes next: make the place, or use it."""
     steps = ("provision",) if workspace is None else ("train", "deploy")
     scope = place.workspace_path if workspace is not None else await _around(arm, place)
-    if not scope:
-        told = f"Azure tells them once the resource group {place.group} is there"
-        return Check(name="permissions", ok=True, detail=told)
     path = f"{scope}/providers/Microsoft.Authorization/permissions"
     given = await arm.all(path, roles.API, "look at your permissions")
     for step in steps:
@@ -153,9 +150,9 @@ async def _permissions(arm: Arm, place: Place, workspace: Json | None) -> Check:
 
 
 async def _around(arm: Arm, place: Place) -> str:
-    """The resource group, if it is there: Azure tells permissions for a group, not for a subscription."""
+    """The resource group, if it is there, else the subscription: where provision would begin."""
     found = await arm.find(place.group_path, GROUP_API, f"look up the resource group {place.group}")
-    return place.group_path if found is not None else ""
+    return place.group_path if found is not None else place.subscription_path
 
 
 async def _identity(arm: Arm, place: Place, workspace: Json | None) -> Check:

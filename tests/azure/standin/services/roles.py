@@ -55,8 +55,6 @@ class Roles(Service):
 
     @route("GET", HOST, rf"{SCOPE}/permissions")
     def allowed(self, request: Request, scope: str) -> Response:
-        if "/resourcegroups/" not in scope.lower():
-            return error(404, "InvalidResourceType", "Permissions are told for groups and what is in them.")
         # Two pages: who reads only the first has no permission at all.
         if "page" in request.query:
             return answer({"value": self.permissions})
