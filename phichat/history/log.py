@@ -130,6 +130,14 @@ class ConversationLog:
                 before = self.transcript.message(before).parent_id
             self._revise(leaf=before)
 
+    def back_to(self, message_id: str) -> None:
+        """Step back to a message: what comes next follows it, and what followed it so far is a branch beside.
+
+        Raises:
+            NotFoundError: there is no such message.
+        """
+        self._revise(leaf=self.transcript.message(message_id).id)
+
     async def show(self, message_id: str) -> None:
         """Show the branch that goes through a message and on by the newest ones.
 

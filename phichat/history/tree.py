@@ -46,6 +46,10 @@ class Transcript:
         """The message and its siblings, oldest first."""
         return self._children[self.message(message_id).parent_id]
 
+    def after(self, message_id: str) -> list[StoredMessage]:
+        """The messages that follow a message directly, oldest first."""
+        return self._children.get(message_id, [])
+
     def leaf_through(self, message_id: str) -> str:
         """The end of the branch that goes through a message and, after it, on by the newest ones."""
         leaf = self.message(message_id).id

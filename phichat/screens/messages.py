@@ -12,23 +12,58 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from phichat.screens.conversation import Turn
+from phichat.screens.conversation import Turn, Versions
 from phichat.screens.markdown import StreamedMarkdown
 from phichat.screens.panels import ErrorPanel
 from phichat.screens.wording import plural
 
 
 class Said(Vertical, can_focus=True):
-    """Something that was said; it can be focused by keyboard, and copied."""
+    """Something that was said; it can be focused by keyboard, copied, changed, and said otherwise."""
 
     # A click is for selecting text: it must not take the keyboard from the prompt.
     FOCUS_ON_CLICK = False
-    HELP = "A message. Up and Down go to its neighbours, Escape goes back to the prompt."
+    HELP = """
+## Message
+
+Up and Down go to the neighbours, Escape goes back to the prompt. A message may have several versions,
+such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said is ever lost.
+"""
     BINDING_GROUP_TITLE = "Message"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c,y", "copy", "Copy", tooltip="Copy this message as it was written.", id="message.copy"),
-        Binding("up,k", "app.focus_previous", "Up", tooltip="Go to the message above.", id="message.up"),
-        Binding("down,j", "app.focus_next", "Down", tooltip="Go to the message below.", id="message.down"),
+        Binding(
+            "e",
+            "edit",
+            "Edit",
+            tooltip="Change it; what was there stays as a version beside it.",
+            id="message.edit",
+        ),
+        Binding(
+            "r",
+            "again",
+            "Again",
+            tooltip="Ask for another answer; this one stays as a version beside it.",
+            id="message.again",
+        ),
+        Binding("left,h", "version(-1)", "Earlier", tooltip="Show the version before.", id="message.earlier"),
+        Binding("right,l", "version(1)", "Later", tooltip="Show the version after.", id="message.later"),
+        Binding(
+            "up,k",
+            "app.focus_previous",
+            "Up",
+            tooltip="Go to the message above.",
+            id="message.up",
+            show=False,
+        ),
+        Binding(
+            "down,j",
+            "app.focus_next",
+            "Down",
+            tooltip="Go to the message below.",
+            id="message.down",
+            show=False,
+        ),
     ]
 
     class Copy(Message):
@@ -38,6 +73,27 @@ class Said(Vertical, can_focus=True):
             super().__init__()
             self.text = text
 
+    class Wish(Message):
+        """The person wants something of what was said."""
+
+        def __init__(self, said: Said) -> None:
+            super().__init__()
+            self.turn = said.turn
+            self.kind = type(said)
+
+    class Edit(Wish):
+        """To change it."""
+
+    class Again(Wish):
+        """Another answer."""
+
+    class Version(Wish):
+        """To see another version of it."""
+
+        def __init__(self, said: Said, message_id: str) -> None:
+            super().__init__(said)
+            self.message_id = message_id
+
     def __init__(self, turn: Turn, *, classes: str) -> None:
         super().__init__(classes=classes)
         self.turn = turn
@@ -46,9 +102,35 @@ class Said(Vertical, can_focus=True):
         """Ask for the message to be copied."""
         self.post_message(self.Copy(self.text))
 
+    def action_edit(self) -> None:
+        """Ask for the message to be changed."""
+        self.post_message(self.Edit(self))
+
+    def action_again(self) -> None:
+        """Ask for another answer."""
+        self.post_message(self.Again(self))
+
+    def action_version(self, step: int) -> None:
+        """Ask for a version beside this one."""
+        self.post_message(self.Version(self, self.versions.beside(step)))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done with this message now."""
+        match action, parameters:
+            case "version", (int(step),):
+                return bool(self.versions.beside(step)) and not self.turn.running
+            case (("edit" | "again"), _):
+                return bool(self.turn.kept) and not self.turn.running
+        return True
+
     @property
     def text(self) -> str:
         """The message as it was written."""
+        raise NotImplementedError
+
+    @property
+    def versions(self) -> Versions:
+        """The versions of it."""
         raise NotImplementedError
 
 
@@ -59,11 +141,28 @@ class Question(Said):
         super().__init__(turn, classes="question")
 
     def compose(self) -> ComposeResult:
-        yield Static(Content(self.text))
+        yield Static(self._told())
+
+    def on_mount(self) -> None:
+        self.display = bool(self.text)
+
+    def refresh_versions(self) -> None:
+        """Show which of its versions this is."""
+        self.query_one(Static).update(self._told())
 
     @property
     def text(self) -> str:
         return self.turn.question
+
+    @property
+    def versions(self) -> Versions:
+        return self.turn.questions
+
+    def _told(self) -> Content:
+        told = Content(self.text)
+        if len(self.versions.ids) < 2:
+            return told
+        return Content("\n").join([told, Content.assemble((place(self.versions), "$text-muted"))])
 
 
 class Answer(Said):
@@ -97,6 +196,10 @@ class Answer(Said):
         return self.turn.answer
 
     @property
+    def versions(self) -> Versions:
+        return self.turn.answers
+
+    @property
     def _worth_showing(self) -> bool:
         return self.turn.running or bool(self.turn.answer)
 
@@ -124,8 +227,15 @@ class TurnView(Vertical):
     async def settle(self) -> None:
         """Show that the state of the turn has changed."""
         self.query_one(Answer).refresh_note()
+        if len(self.turn.questions.ids) > 1:
+            self.query_one(Question).refresh_versions()
         if self.turn.problem:
             await self.mount(ErrorPanel(self.turn.problem, "chat.retry"))
+
+
+def place(versions: Versions) -> str:
+    """Which of several versions is shown: `‹ 2/3 ›`."""
+    return f"‹ {versions.at + 1}/{len(versions.ids)} ›"
 
 
 def note(turn: Turn) -> Content:
@@ -135,7 +245,11 @@ def note(turn: Turn) -> Content:
     if turn.state == "answering":
         return Content("" if turn.answer else "Reading …")
     parts: list[str | tuple[str, str]] = []
-    if turn.state == "stopped":
+    if len(turn.answers.ids) > 1:
+        parts.append(place(turn.answers))
+    if turn.state == "partial":
+        parts.append(("■ partial: phichat ended before the answer did", "$text-warning"))
+    elif turn.state == "stopped":
         parts.append(("■ stopped", "$text-warning"))
     elif turn.state == "failed" and turn.answer:
         parts.append(("✗ broken off", "$text-error"))

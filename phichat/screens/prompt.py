@@ -79,6 +79,11 @@ waits its turn. Paste as many lines as you like.
         self.text = ""
         return text
 
+    def remember(self, questions: list[str]) -> None:
+        """Let the arrow keys bring back what was asked before, elsewhere."""
+        self._sent = [*questions, *(text for text in self._sent if text not in questions)]
+        self._position = len(self._sent)
+
     def put(self, text: str) -> None:
         """Fill the field and go to its end."""
         self.text = text

@@ -15,7 +15,7 @@ from phichat.screens.activity import Activity, News
 from phichat.screens.wording import amount
 
 if TYPE_CHECKING:
-    from phichat.backends.base import Deployment, DeploymentState, Job
+    from phichat.backends.base import ChatOptions, Deployment, DeploymentState, Job
     from phichat.events import Event, Piece, Reply
     from phichat.history import ConversationLog, StoredMessage
     from phichat.runs import Run
@@ -181,20 +181,27 @@ class Session:
             await self._ready.wait()
         return self._deployment
 
-    async def conversation(self) -> ConversationLog:
-        """A new conversation, which is kept from its first question on; only once the project is open."""
+    async def conversation(self, conversation_id: str | None = None) -> ConversationLog:
+        """A new conversation, kept from its first question on, or a stored one; once the project is open."""
         assert self.project is not None
-        return await self.project.conversation()
+        return await self.project.conversation(conversation_id)
 
     async def ask(self, log: ConversationLog, question: str) -> StoredMessage:
         """Add a question to a conversation, whose beginning is summarised first if it no longer fits."""
         assert self.project is not None
         return await self.project.ask(log, question, deployment=self._deployment)
 
-    def answer(self, log: ConversationLog, deployment: Deployment) -> AsyncGenerator[Piece | Reply, None]:
+    def answer(
+        self,
+        log: ConversationLog,
+        deployment: Deployment,
+        options: ChatOptions | None = None,
+        *,
+        continues: str | None = None,
+    ) -> AsyncGenerator[Piece | Reply, None]:
         """The answer to what a conversation shows, each piece kept already; then the whole of it."""
         assert self.project is not None
-        return self.project.answer(log, deployment=deployment)
+        return self.project.answer(log, options, deployment, continues=continues)
 
     async def deploy(self, model: Job | str, report: Callable[[Event], None]) -> Deployment:
         """Make a model answer chats; from now on the chats are with it."""

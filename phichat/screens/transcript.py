@@ -64,10 +64,10 @@ class Welcome(Vertical):
 class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
     """A scrolled list of turns that follows its end while one is there."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, conversation: Conversation) -> None:
         super().__init__()
         self._session = session
-        self._conversation = Conversation()
+        self._conversation = conversation
 
     def compose(self) -> ComposeResult:
         yield Welcome(self._session)
@@ -110,6 +110,23 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
             for view in self.query_children(TurnView)[:-TAIL]:
                 await view.remove()
             await self._offer_earlier()
+
+    async def follow(self) -> None:
+        """Show what became of the conversation: turns that were taken away, and others in their place."""
+        from phichat.screens.messages import TurnView
+
+        turns = self._conversation.turns
+        stay = [view for view in self.query_children(TurnView) if view.turn in turns]
+        after = turns.index(stay[-1].turn) + 1 if stay else 0
+        if not stay or len(turns) - after > TAIL:
+            await self.show(self._conversation)
+            return
+        async with self.batch():
+            for view in self.query_children(TurnView):
+                if view not in stay:
+                    await view.remove()
+            await self.mount_all([TurnView(turn) for turn in turns[after:]])
+        self.anchor()
 
     async def drop(self, turn: Turn) -> None:
         """Take a turn away."""

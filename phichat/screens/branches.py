@@ -1,0 +1,80 @@
+"""The branch of a stored conversation that is shown, as turns, and the versions beside each message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from phichat.events import Reply
+from phichat.screens.conversation import Turn, TurnState, Versions
+
+if TYPE_CHECKING:
+    from phichat.history import ConversationLog, StoredMessage, Transcript
+
+STATES: dict[str, TurnState] = {
+    "complete": "done",
+    "partial": "partial",
+    "stopped": "stopped",
+    "failed": "failed",
+}
+
+
+def turns_of(transcript: Transcript) -> list[Turn]:
+    """The turns of the branch that is shown."""
+    turns: list[Turn] = []
+    for message in transcript.branch():
+        if message.role == "user":
+            asked = versions(transcript, message.id)
+            turns.append(Turn(message.content, state="stopped", kept=message.id, questions=asked))
+        elif message.role == "assistant":
+            if not turns or turns[-1].answer_id:  # imported from where an answer needs no question
+                turns.append(Turn(""))
+            _answer(turns[-1], message, versions(transcript, message.id))
+    return turns
+
+
+def versions(transcript: Transcript, message_id: str) -> Versions:
+    """The versions of a message that are worth showing, itself among them."""
+    ids = tuple(
+        each.id
+        for each in transcript.versions(message_id)
+        if each.id == message_id or _worth_showing(transcript, each)
+    )
+    return Versions(ids, ids.index(message_id))
+
+
+def put_back(log: ConversationLog) -> str:
+    """Step back from a question at the end that nobody answered; returns it, to be asked again.
+
+    Where another version was answered, that is shown.
+    """
+    while log.branch and not (log.branch[-1].role == "assistant" and log.branch[-1].content):
+        end = log.branch[-1]
+        answered = [each for each in log.transcript.versions(end.id) if _worth_showing(log.transcript, each)]
+        if answered:
+            log.back_to(log.transcript.leaf_through(answered[-1].id))
+        else:
+            log.retry(end.id)
+        if answered or end.role == "user":
+            return end.content
+    return ""
+
+
+def _worth_showing(transcript: Transcript, message: StoredMessage) -> bool:
+    """Whether it says something, or something was said to it."""
+    if message.role == "assistant":
+        return bool(message.content)
+    return any(answer.content for answer in transcript.after(message.id))
+
+
+def _answer(turn: Turn, message: StoredMessage, beside: Versions) -> None:
+    turn.answer = message.content
+    turn.answer_id = message.id
+    turn.answers = beside
+    turn.state = STATES[message.state]
+    if usage := message.usage:
+        turn.reply = Reply(
+            **usage.model_dump(),
+            text=message.content,
+            ttft_s=message.ttft_s or 0.0,
+            tokens_per_s=message.tokens_per_s or 0.0,
+        )
