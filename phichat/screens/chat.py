@@ -31,8 +31,15 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
 """
     BINDING_GROUP_TITLE = "Chat"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+n", "new", "New chat", tooltip="Begin an empty conversation.", id="chat.new"),
-        Binding("ctrl+o", "copy", "Copy", tooltip="Copy the last answer.", id="chat.copy"),
+        Binding(
+            "ctrl+n",
+            "new",
+            "New chat",
+            tooltip="Begin an empty conversation.",
+            id="chat.new",
+            show=False,
+        ),
+        Binding("ctrl+o", "copy", "Copy", tooltip="Copy the last answer.", id="chat.copy", show=False),
         Binding(
             "ctrl+l",
             "earlier",

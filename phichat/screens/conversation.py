@@ -42,8 +42,8 @@ class Turn:
     """The id of the question in the history; empty until it is kept."""
     answer_id: str = ""
     """The same of the answer."""
-    questions: Versions = Versions()
-    answers: Versions = Versions()
+    questions: Versions = field(default_factory=Versions)
+    answers: Versions = field(default_factory=Versions)
     edits: str = ""
     """The id of the question that this one is another version of."""
     continues: str = ""
