@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import TypedDict, Unpack
 
@@ -155,6 +156,19 @@ class ConversationLog:
         if self._stored:
             await self._store.rename(self.conversation.id, title)
         self._revise(title=title)
+
+    async def instruct(self, system: str) -> None:
+        """Give it another system prompt, from the next answer on.
+
+        Raises:
+            HistoryError: it cannot be kept.
+        """
+        revised = self.conversation.model_copy(update={"system": system, "revised": time.time()})
+        if self._stored:
+            await self.keep()
+            # A copy that was decided on later: any store takes it in as it would from another machine.
+            await self._store.merge([Transcript(revised)])
+        self.transcript = Transcript(revised, self.transcript.messages)
 
     async def keep(self) -> None:
         """Try again to keep the answers that could not be kept; every other method does so first.

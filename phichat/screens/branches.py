@@ -8,6 +8,7 @@ from phichat.events import Reply
 from phichat.screens.conversation import Turn, TurnState, Versions
 
 if TYPE_CHECKING:
+    from phichat.backends.base import ChatOptions
     from phichat.history import ConversationLog, StoredMessage, Transcript
 
 STATES: dict[str, TurnState] = {
@@ -40,6 +41,14 @@ def versions(transcript: Transcript, message_id: str) -> Versions:
         if each.id == message_id or _worth_showing(transcript, each)
     )
     return Versions(ids, ids.index(message_id))
+
+
+def options_of(transcript: Transcript) -> ChatOptions | None:
+    """How the last answer that is shown was asked for; None where nobody knows."""
+    for message in reversed(transcript.branch()):
+        if message.options:
+            return message.options.model_copy(update={"continue_final": False})
+    return None
 
 
 def put_back(log: ConversationLog) -> str:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events
+from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
 
-from phichat.screens.conversation import Conversation
-from phichat.screens.session import Session
+from phichat.errors import PhichatError
+from phichat.screens.conversation import Conversation, Turn
+from phichat.screens.session import Session, problem_of
 from phichat.screens.talk import TalkScreen
 
 if TYPE_CHECKING:
+    from phichat.backends.base import ChatOptions
+    from phichat.history import ConversationLog
     from phichat.screens.messages import Said
+    from phichat.screens.options import OptionsPanel
     from phichat.screens.panels import ModelPanel
+    from phichat.screens.sidebar import Sidebar
 
 
 class ChatScreen(TalkScreen):
@@ -48,6 +55,21 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             id="chat.earlier",
             show=False,
         ),
+        Binding(
+            "f2,ctrl+b",
+            "chats",
+            "Chats",
+            tooltip="Earlier conversations: find, open, rename, delete, export.",
+            id="chat.chats",
+        ),
+        Binding(
+            "f3",
+            "options",
+            "Options",
+            tooltip="System prompt, temperature, length and seed of this conversation.",
+            id="chat.options",
+            show=False,
+        ),
         Binding("pageup", "back", "Page up", tooltip="Read what is above.", id="chat.up", show=False),
         Binding("pagedown", "on", "Page down", tooltip="Read what is below.", id="chat.down", show=False),
         Binding(
@@ -58,17 +80,48 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._panel: ModelPanel | None = None
+        self._aside: Sidebar | OptionsPanel | None = None
+        """What is open beside the conversation."""
+        self._latest: str | None = None
+        """The id of the conversation that was held last; empty: there is none; None: nobody has looked."""
+
+    class Looked(Message):
+        """Which conversation was held last is known."""
+
+        def __init__(self, conversation_id: str) -> None:
+            super().__init__()
+            self.conversation_id = conversation_id
+
+    class Opened(Message):
+        """A stored conversation is read."""
+
+        def __init__(self, log: ConversationLog) -> None:
+            super().__init__()
+            self.log = log
+
+    class Copied(Message):
+        """Something is in a clipboard."""
+
+        def __init__(self, text: str, what: str, native: bool) -> None:
+            super().__init__()
+            self.text = text
+            self.what = what
+            self.native = native
 
     def body(self) -> ComposeResult:
-        yield self._transcript
-        with Vertical(id="desk"):
-            yield self._prompt
+        with Horizontal(id="room"), Vertical(id="talk"):
+            yield self._transcript
+            with Vertical(id="desk"):
+                yield self._prompt
 
     def on_mount(self) -> None:
         self._prompt.focus()
 
     async def session_changed(self) -> None:
         self._transcript.show_session()
+        if self._latest is None and self.session.project:
+            self._latest = ""
+            self._look_back()
         if self._panel is None and self.session.readiness.obstacle:
             from phichat.screens.panels import ModelPanel
 
@@ -77,21 +130,38 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         if self._panel:
             await self._panel.show()
 
+    async def settle_options(self, log: ConversationLog) -> ChatOptions | None:
+        held = self.conversation
+        if held.system is not None and held.system != log.conversation.system:
+            await log.instruct(held.system)
+        options = held.options or self.session.options()
+        # A long conversation goes on without its beginning, and the answer says so.
+        return options.model_copy(update={"overflow": "drop_oldest"})
+
     # Typing
 
-    def on_key(self, event: events.Key) -> None:
+    async def on_key(self, event: events.Key) -> None:
         """Letters and digits go to the prompt, unless they mean something to what has the focus."""
         active = self.active_bindings.get(event.key)
         if event.is_printable and event.character and (active is None or active.node is self.app):
             event.stop()
-            self._prompt.focus()
-            self._prompt.insert(event.character)
+            await self._type(event.character)
 
-    def on_paste(self, event: events.Paste) -> None:
+    async def on_paste(self, event: events.Paste) -> None:
         """A text goes to the prompt, whatever has the focus."""
         if not self._prompt.has_focus:
-            self._prompt.focus()
-            self._prompt.insert(event.text)
+            await self._type(event.text)
+
+    async def _type(self, text: str) -> None:
+        if self.has_class("-narrow"):
+            await self._close_aside()
+        self._focus_prompt()
+        self._prompt.insert(text)
+
+    def _focus_prompt(self) -> None:
+        self._prompt.focus()
+        if not self._prompt.has_focus:  # it comes into sight only with the next refresh
+            self.call_after_refresh(self._prompt.focus)
 
     # What the keys do
 
@@ -99,11 +169,50 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         """Begin an empty conversation."""
         await self._open(Conversation())
 
+    async def action_to_prompt(self) -> None:
+        """Go back to the prompt, out of what is open beside it."""
+        from phichat.screens.sidebar import Sidebar
+
+        if isinstance(self._aside, Sidebar) and self._aside.end():
+            return
+        await self._close_aside()
+        self._focus_prompt()
+
     def action_copy(self) -> None:
         """Copy the last answer."""
         answers = [turn.answer for turn in self.conversation.turns if turn.answer]
         if answers:
-            self._copy(answers[-1])
+            self._copy(answers[-1], "The last answer")
+
+    async def action_chats(self) -> None:
+        """Show the earlier conversations, or put them away."""
+        from phichat.screens.sidebar import Sidebar
+
+        if isinstance(self._aside, Sidebar):
+            await self._close_aside()
+            self._focus_prompt()
+            return
+        sidebar = Sidebar(self.session)
+        sidebar.current = self.conversation.log.conversation.id if self.conversation.log else ""
+        await self._put_aside(sidebar)
+        sidebar.query_one("#chats-search").focus()
+
+    async def action_options(self) -> None:
+        """Show how the model is to answer, or put it away."""
+        from phichat.screens.options import OptionsPanel
+
+        if isinstance(self._aside, OptionsPanel):
+            await self._close_aside()
+            self._focus_prompt()
+            return
+        panel = OptionsPanel(*self._options())
+        await self._put_aside(panel)
+        panel.query_one("#option-temperature").focus()
+
+    def action_resume(self) -> None:
+        """Go on with the conversation that was held last."""
+        if self._latest:
+            self._read(self._latest)
 
     async def action_earlier(self) -> None:
         """Show more of the earlier turns."""
@@ -127,7 +236,21 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         self._transcript.anchor()
 
     def on_said_copy(self, event: Said.Copy) -> None:
-        self._copy(event.text)
+        self._copy(event.text, event.what)
+
+    async def on_said_learn(self, event: Said.Learn) -> None:
+        """Make an answer a row of data, and say how to train on it."""
+        from phichat.workflow.collecting import COLLECTED, collect
+
+        project, log = self.session.project, self.conversation.log
+        if not (project and log):
+            return
+        path = project.state / COLLECTED
+        with self._told("Not added"):
+            rows = await asyncio.to_thread(collect, log.transcript, event.turn.answer_id, path)
+            where = path.relative_to(project.root) if project.root else path
+            told = f"Row {rows} of {where}. To train on it: phichat data {where}"
+            self.notify(told, title="To data", timeout=10, markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
@@ -139,20 +262,103 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
                 return any(turn.answer for turn in self.conversation.turns)
             case "earlier":
                 return self._transcript.hidden > 0
+            case "chats" | "options":
+                return self.session.project is not None
+            case "resume":
+                return last is None and bool(self._latest)
+            case "to_prompt":
+                return self._aside is not None or not self._prompt.has_focus
         return super().check_action(action, parameters)
 
-    async def open(self, conversation_id: str) -> None:
-        """Go on with a stored conversation; a question at its end that nobody answered waits in the prompt.
+    # Beside the conversation
 
-        Raises:
-            NotFoundError: there is no such conversation.
-            HistoryError: it cannot be read.
-        """
-        from phichat.screens.branches import put_back
+    async def on_sidebar_opened(self, event: Sidebar.Opened) -> None:
+        if self.conversation.running:
+            self.notify("Wait for the answer, or stop it.", timeout=4)
+            return
+        if self.has_class("-narrow"):
+            await self._close_aside()
+        self._read(event.row.conversation.id, event.row.message_id)
 
-        log = await self.session.conversation(conversation_id)
-        question = put_back(log)
-        conversation = Conversation(log=log)
+    async def on_sidebar_renamed(self, event: Sidebar.Renamed) -> None:
+        log = self.conversation.log
+        if log and log.conversation.id == event.conversation_id:
+            with self._told("Not renamed"):
+                await log.rename(event.title)
+
+    def on_options_panel_changed(self, event: OptionsPanel.Changed) -> None:
+        self.conversation.options, self.conversation.system = event.options, event.system
+
+    def on_options_panel_reset(self) -> None:
+        project = self.session.project
+        assert project is not None
+        self.conversation.options = None
+        self.conversation.system = project.config.chat.system
+        self._fill_options()
+
+    def _options(self) -> tuple[ChatOptions, str]:
+        """How the next answer will be asked for, and with which system prompt."""
+        held = self.conversation
+        kept = held.log.conversation.system if held.log else self.session.system
+        return held.options or self.session.options(), kept if held.system is None else held.system
+
+    def _fill_options(self) -> None:
+        from phichat.screens.options import OptionsPanel
+
+        if isinstance(self._aside, OptionsPanel):
+            self._aside.fill(*self._options())
+
+    async def _put_aside(self, aside: Sidebar | OptionsPanel) -> None:
+        from phichat.screens.sidebar import Sidebar
+
+        await self._close_aside()
+        self._aside = aside
+        self.add_class("-aside")
+        await self.query_one("#room").mount(aside, before=0 if isinstance(aside, Sidebar) else None)
+        self.refresh_bindings()
+
+    async def _close_aside(self) -> None:
+        if self._aside:
+            aside, self._aside = self._aside, None
+            await aside.remove()
+            self.remove_class("-aside")
+            self.refresh_bindings()
+
+    # Stored conversations
+
+    @work(group="history", exclusive=True, exit_on_error=False)
+    async def _look_back(self) -> None:
+        """Find the conversation that was held last."""
+        project = self.session.project
+        assert project is not None
+        try:
+            page = await project.history.page(project=str(project.root or ""), limit=1)
+        except PhichatError:
+            return  # whoever asks something is told
+        if page.conversations:
+            self.post_message(self.Looked(page.conversations[0].id))
+
+    def on_chat_screen_looked(self, event: Looked) -> None:
+        self._latest = event.conversation_id
+        self.refresh_bindings()
+
+    @work(group="history", exclusive=True, exit_on_error=False)
+    async def _read(self, conversation_id: str, message_id: str = "") -> None:
+        """Read a stored conversation; with a message that is on another branch, on that one."""
+        try:
+            log = await self.session.conversation(conversation_id)
+            if message_id and message_id not in {message.id for message in log.branch}:
+                await log.show(message_id)
+            self.post_message(self.Opened(log))
+        except Exception as error:
+            self.post_message(self.Failed(Turn("", state="failed"), problem_of(error)))
+
+    async def on_chat_screen_opened(self, event: Opened) -> None:
+        """Go on with a stored conversation; a question that nobody answered waits in the prompt."""
+        from phichat.screens.branches import options_of, put_back
+
+        question = put_back(event.log)
+        conversation = Conversation(log=event.log, options=options_of(event.log.transcript))
         conversation.read()
         await self._open(conversation)
         self._prompt.remember([turn.question for turn in conversation.turns])
@@ -162,10 +368,23 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
     async def _open(self, conversation: Conversation) -> None:
         self.conversation = conversation
         self._end_change()
+        self._fill_options()
         await self._transcript.show(conversation)
-        self._prompt.focus()
+        self._focus_prompt()
         self.refresh_bindings()
 
-    def _copy(self, text: str) -> None:
-        self.app.copy_to_clipboard(text)
-        self.notify("Sent to the clipboard of your terminal.", timeout=2)
+    # The clipboard
+
+    @work(group="copy", exclusive=True, exit_on_error=False)
+    async def _copy(self, text: str, what: str) -> None:
+        from phichat.screens.clipboard import native
+
+        self.post_message(self.Copied(text, what, await asyncio.to_thread(native, text)))
+
+    def on_chat_screen_copied(self, event: Copied) -> None:
+        if event.native:
+            self.notify(f"{event.what} is in the clipboard of this machine.", timeout=3)
+        else:
+            # Also where nobody hears it: no terminal says whether it takes what OSC 52 sends.
+            self.app.copy_to_clipboard(event.text)
+            self.notify(f"{event.what} was sent to the clipboard of your terminal (OSC 52).", timeout=3)

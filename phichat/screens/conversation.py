@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from phichat.backends.base import ChatOptions
     from phichat.errors import PhichatError
     from phichat.events import Reply
     from phichat.history import ConversationLog
@@ -77,6 +78,10 @@ class Conversation:
     turns: list[Turn] = field(default_factory=list)
     log: ConversationLog | None = None
     """None before the first question."""
+    options: ChatOptions | None = None
+    """How to answer in it; None: as configured."""
+    system: str | None = None
+    """Its system prompt from the next answer on; None: as it is."""
 
     @property
     def last(self) -> Turn | None:

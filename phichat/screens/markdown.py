@@ -42,6 +42,11 @@ def _keep_line_ends(state: StateCore) -> None:
                 child.type = "hardbreak"
 
 
+def code_blocks(text: str) -> list[str]:
+    """The code in a text's fences, as it was written; the whole text where no fence is one."""
+    return [token.content for token in parser().parse(text) if token.type == "fence"] or [text]
+
+
 class GrowingBulletList(MarkdownBulletList):
     """A list of bullets that is not built anew for every piece of its last item."""
 

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.widgets import Static
 
 from phichat.screens.conversation import Turn, Versions
-from phichat.screens.markdown import StreamedMarkdown
+from phichat.screens.markdown import StreamedMarkdown, code_blocks
 from phichat.screens.panels import ErrorPanel
 from phichat.screens.wording import plural
 
@@ -32,6 +32,13 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
     BINDING_GROUP_TITLE = "Message"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c,y", "copy", "Copy", tooltip="Copy this message as it was written.", id="message.copy"),
+        Binding(
+            "b",
+            "code",
+            "Code",
+            tooltip="Copy a code block of it; again, the next one.",
+            id="message.code",
+        ),
         Binding(
             "e",
             "edit",
@@ -69,9 +76,10 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
     class Copy(Message):
         """The person wants this text in the clipboard."""
 
-        def __init__(self, text: str) -> None:
+        def __init__(self, text: str, what: str) -> None:
             super().__init__()
             self.text = text
+            self.what = what
 
     class Wish(Message):
         """The person wants something of what was said."""
@@ -87,6 +95,9 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
     class Again(Wish):
         """Another answer."""
 
+    class Learn(Wish):
+        """To make it a row of data."""
+
     class Version(Wish):
         """To see another version of it."""
 
@@ -97,10 +108,19 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
     def __init__(self, turn: Turn, *, classes: str) -> None:
         super().__init__(classes=classes)
         self.turn = turn
+        self._copied = 0
 
     def action_copy(self) -> None:
         """Ask for the message to be copied."""
-        self.post_message(self.Copy(self.text))
+        self.post_message(self.Copy(self.text, "The message"))
+
+    def action_code(self) -> None:
+        """Ask for one of its code blocks to be copied, at each press the next."""
+        blocks = code_blocks(self.text)
+        at = self._copied % len(blocks)
+        self._copied += 1
+        which = f"Code block {at + 1} of {len(blocks)}" if len(blocks) > 1 else "The code block"
+        self.post_message(self.Copy(blocks[at], which))
 
     def action_edit(self) -> None:
         """Ask for the message to be changed."""
@@ -119,7 +139,7 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
         match action, parameters:
             case "version", (int(step),):
                 return bool(self.versions.beside(step)) and not self.turn.running
-            case (("edit" | "again"), _):
+            case (("edit" | "again" | "learn"), _):
                 return bool(self.turn.kept) and not self.turn.running
         return True
 
@@ -168,6 +188,16 @@ class Question(Said):
 class Answer(Said):
     """What the model said, and below it what that cost or why it ended."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "d",
+            "learn",
+            "To data",
+            tooltip="Make this answer, as it is or edited, a row that training can take.",
+            id="message.learn",
+        ),
+    ]
+
     def __init__(self, turn: Turn) -> None:
         super().__init__(turn, classes="answer")
 
@@ -177,6 +207,10 @@ class Answer(Said):
 
     def on_mount(self) -> None:
         self.display = self._worth_showing
+
+    def action_learn(self) -> None:
+        """Ask for it to become a row of data."""
+        self.post_message(self.Learn(self))
 
     def feed(self, piece: str) -> None:
         """Show a further piece."""
@@ -262,5 +296,8 @@ def note(turn: Turn) -> Content:
         parts.append(plural(reply.completion_tokens, "token"))
         if reply.tokens_per_s:
             parts.append(f"{reply.tokens_per_s:.1f} tokens/s")
-        parts.append(f"first token after {reply.ttft_s:.1f} s")
+        parts.append(f"first after {reply.ttft_s:.1f} s")
+        if reply.context:
+            used = reply.prompt_tokens + reply.completion_tokens
+            parts.append(f"{used / reply.context:.0%} of {reply.context:,} in context")
     return Content(" · ").join([Content.assemble(part) for part in parts])

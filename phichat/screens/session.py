@@ -219,6 +219,16 @@ class Session:
         self._ready.set()
         return deployment
 
+    def options(self) -> ChatOptions:
+        """How to answer, as configured; once the project is open."""
+        assert self.project is not None
+        return self.project.chat_options()
+
+    @property
+    def system(self) -> str:
+        """The configured system prompt; empty until the project is open."""
+        return self.project.config.chat.system if self.project else ""
+
     def decline(self) -> None:
         """Do without the download for now."""
         self._say(replace(self.readiness, phase="declined"))

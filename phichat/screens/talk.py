@@ -58,6 +58,14 @@ class TalkScreen(StageScreen):
             tooltip="Let the model go on with its unfinished answer.",
             id="chat.continue",
         ),
+        Binding(
+            "ctrl+t",
+            "resume",
+            "Go on",
+            tooltip="Go on with the last conversation.",
+            id="chat.resume",
+            show=False,
+        ),
     ]
 
     class Asked(Message):
@@ -176,8 +184,8 @@ class TalkScreen(StageScreen):
 
     async def on_talk_screen_failed(self, event: Failed) -> None:
         turn = event.turn
-        if not turn.running:  # the answer is there, but could not be kept
-            self._complain(event.problem, "Not kept")
+        if not turn.running:  # the answer is there, but could not be kept; or nothing was asked
+            self._complain(event.problem, "Not kept" if turn.answer else "History")
             return
         turn.problem = event.problem
         turn.state = "failed"
@@ -236,7 +244,7 @@ class TalkScreen(StageScreen):
         if turn and turn.unfinished:
             await self._ask_instead(self.conversation.go_on(turn))
 
-    def action_to_prompt(self) -> None:
+    async def action_to_prompt(self) -> None:
         """Go back to the prompt."""
         self._prompt.focus()
 
@@ -274,6 +282,8 @@ class TalkScreen(StageScreen):
         match action:
             case "stop":
                 return self.conversation.running is not None
+            case "resume":
+                return False  # a subclass may know of one
             case "to_prompt":
                 return not self._prompt.has_focus
             case "leave":

@@ -25,7 +25,16 @@ SLACK = 5
 class Welcome(Vertical):
     """An empty conversation: whom one talks to, and how to begin."""
 
-    KEYS = ("prompt.send", "prompt.newline", "app.help", "app.palette", "app.quit")
+    KEYS = (
+        "prompt.send",
+        "prompt.newline",
+        "chat.resume",
+        "chat.chats",
+        "chat.options",
+        "app.help",
+        "app.palette",
+        "app.quit",
+    )
 
     def __init__(self, session: Session) -> None:
         super().__init__()

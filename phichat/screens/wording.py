@@ -26,6 +26,14 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def ago(seconds: float) -> str:
+    """How long ago something was, in the largest unit that says something."""
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            return f"{plural(int(seconds // size), unit)} ago"
+    return "just now"
+
+
 def _scale(count: float) -> int:
     scale = 0
     while count >= 1000 and scale < len(_BYTE_UNITS) - 1:

@@ -309,14 +309,16 @@ class Project:
         messages: Sequence[Message],
         options: ChatOptions | None = None,
         deployment: Deployment | None = None,
+        *,
+        system: str | None = None,
     ) -> AsyncGenerator[Piece | Reply, None]:
         """The answer piece by piece, then the whole of it with what it cost. Closing it stops the model.
 
-        The configured system prompt is put first unless the messages bring one.
+        The system prompt, the configured one if none is given, is put first unless the messages bring one.
         """
         deployment = deployment or await self.ready(_ignore)
         asked = time.monotonic()
-        messages = with_system(messages, self.config.chat.system)
+        messages = with_system(messages, self.config.chat.system if system is None else system)
         parts = self.backend.chat(deployment, messages, options or self.chat_options())
         async with contextlib.aclosing(self._guard.stream(parts)) as stream:
             async for part in timed(stream, asked):
@@ -407,7 +409,8 @@ class Project:
         prompt = log.prompt
         if continues is not None:
             options = options.model_copy(update={"continue_final": True})
-        parts = self.chat(prompt, options, deployment)
+        # What a conversation has no system prompt of shall have none.
+        parts = self.chat(prompt, options, deployment, system="")
         by: Answerer = {"backend": self.config.backend, "deployment": deployment.id, "options": options}
         current = self._current()
         if current is not None and current.deployment.id == deployment.id:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import pyperclip
 import pytest
 from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
 from tests.screens.driving import phase
 from tests.screens.scripted import Script, have_weights, opener
+
+
+@pytest.fixture(autouse=True)
+def clipboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's clipboard is out of reach: a test must not take what a person has copied."""
+
+    def refuse(text: str) -> None:
+        raise pyperclip.PyperclipException("There is none.")
+
+    monkeypatch.setattr(pyperclip, "copy", refuse)
 
 
 @pytest.fixture

@@ -38,6 +38,11 @@ async def half(pilot: Pilot[None], script: Script) -> None:
     await settled(pilot)
 
 
+async def opened(pilot: Pilot[None], conversation_id: str) -> None:
+    chat(pilot)._read(conversation_id)
+    await until(pilot, lambda: chat(pilot).conversation.log is not None)
+
+
 async def test_another_answer_is_a_version_beside_the_first(pilot: Pilot[None], script: Script) -> None:
     await answered(pilot, script, "A city?", "Paris.")
     script.say("Rome.")
@@ -148,7 +153,7 @@ async def test_a_conversation_that_broke_off_is_opened_with_its_partial_answer_m
     await answer.write("One, two,")
     if state == "stopped":
         await answer.stop()
-    await chat(pilot).open(log.conversation.id)
+    await opened(pilot, log.conversation.id)
     await until(pilot, lambda: "One, two," in picture(pilot))
     assert shown(pilot) == [("Count.", "One, two,", state)]
     assert ("■ stopped" if state == "stopped" else "■ partial: phichat ended") in picture(pilot)
@@ -161,7 +166,7 @@ async def test_a_conversation_that_broke_off_is_opened_with_its_partial_answer_m
 async def test_a_question_that_nobody_answered_waits_in_the_prompt_when_opened(pilot: Pilot[None]) -> None:
     log = ConversationLog(project(pilot).history, Conversation(project=str(project(pilot).root)))
     await log.ask("Who is there?")
-    await chat(pilot).open(log.conversation.id)
+    await opened(pilot, log.conversation.id)
     assert prompt(pilot).text == "Who is there?"
     assert shown(pilot) == []
 
@@ -174,7 +179,7 @@ async def test_a_killed_new_version_leaves_the_answer_before_it(pilot: Pilot[Non
     await first.stop()
     log.retry()
     await log.begin()
-    await chat(pilot).open(log.conversation.id)
+    await opened(pilot, log.conversation.id)
     assert shown(pilot) == [("A city?", "Paris.", "stopped")]
     assert prompt(pilot).text == ""
 
