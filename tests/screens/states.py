@@ -12,6 +12,7 @@ from tests.screens.driving import ask, chat, phase, picture, settled, until, wri
 from tests.screens.scripted import Script
 from tests.screens.states_deploy import STATES_DEPLOY
 from tests.screens.states_train import STATES_TRAIN
+from tests.screens.states_chat import CHAT_STATES
 
 State = Callable[[Pilot[None], Script], Awaitable[None]]
 
@@ -124,5 +125,6 @@ WITH_WEIGHTS: dict[str, State] = {
     "done": done,
     "focused": focused,
     "explained": explained,
+    **CHAT_STATES,
 }
 STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | STATES_TRAIN | STATES_DEPLOY

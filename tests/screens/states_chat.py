@@ -1,0 +1,63 @@
+"""The states of what is around a conversation: the others, its options, the versions of a message."""
+
+from __future__ import annotations
+
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from phichat.history import Conversation
+from phichat.screens.sidebar import ConversationList
+from phichat.screens.transcript import Transcript
+from tests.screens.driving import ask, chat, picture, settled, until
+from tests.screens.scripted import Script
+
+TITLES = ("Who founded Microsoft, and when?", "Lighthouses of Brittany", "A poem about rain, in three lines")
+
+
+async def chats(pilot: Pilot[None], script: Script) -> None:
+    await versions(pilot, script)
+    project = chat(pilot).session.project
+    assert project is not None
+    for title in TITLES[1:]:
+        await project.history.create(Conversation(title=title, project=str(project.root)))
+    await pilot.press("f2")
+    rows = chat(pilot).query_one(ConversationList)
+    await until(pilot, lambda: len(rows.options) == len(TITLES))
+    await pilot.press("down")
+
+
+async def options(pilot: Pilot[None], script: Script) -> None:
+    await versions(pilot, script)
+    await pilot.press("f3")
+    chat(pilot).query_one("#option-temperature", Input).value = "5"
+    await until(pilot, lambda: "less than" in picture(pilot))
+
+
+async def versions(pilot: Pilot[None], script: Script) -> None:
+    script.loaded.set()
+    await until(pilot, lambda: chat(pilot).session.readiness.phase == "ready")
+    script.say("In 1974.")
+    await ask(pilot, TITLES[0])
+    await settled(pilot)
+    script.say("In **1975**, by Bill Gates and Paul Allen.")
+    await pilot.press("ctrl+r")
+    await settled(pilot)
+    # What it cost is measured, and would be another in every picture.
+    (turn,) = chat(pilot).conversation.turns
+    assert turn.reply is not None
+    turn.reply = turn.reply.model_copy(
+        update={
+            "prompt_tokens": 320,
+            "completion_tokens": 17,
+            "ttft_s": 0.42,
+            "tokens_per_s": 23.7,
+            "context": 8192,
+        }
+    )
+    view = chat(pilot).query_one(Transcript).view(turn)
+    assert view is not None
+    await view.settle()
+    await pilot.press("shift+tab")
+
+
+CHAT_STATES = {"chats": chats, "options": options, "versions": versions}
