@@ -70,6 +70,14 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             id="chat.options",
             show=False,
         ),
+        Binding(
+            "f4",
+            "compare",
+            "Compare",
+            tooltip="Ask two models at once, such as base and tuned, and vote.",
+            id="chat.compare",
+            show=False,
+        ),
         Binding("pageup", "back", "Page up", tooltip="Read what is above.", id="chat.up", show=False),
         Binding("pagedown", "on", "Page down", tooltip="Read what is below.", id="chat.down", show=False),
         Binding(
@@ -134,9 +142,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         held = self.conversation
         if held.system is not None and held.system != log.conversation.system:
             await log.instruct(held.system)
-        options = held.options or self.session.options()
-        # A long conversation goes on without its beginning, and the answer says so.
-        return options.model_copy(update={"overflow": "drop_oldest"})
+        return held.options or self.session.options()
 
     # Typing
 
@@ -209,6 +215,12 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         await self._put_aside(panel)
         panel.query_one("#option-temperature").focus()
 
+    def action_compare(self) -> None:
+        """Ask two models at once."""
+        from phichat.screens.compare import CompareScreen
+
+        self.app.push_screen(CompareScreen(self.session))
+
     def action_resume(self) -> None:
         """Go on with the conversation that was held last."""
         if self._latest:
@@ -262,7 +274,9 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
                 return any(turn.answer for turn in self.conversation.turns)
             case "earlier":
                 return self._transcript.hidden > 0
-            case "chats" | "options":
+            case "again" if self._aside or self.focused not in (None, self._prompt):
+                return False  # what has the focus is nearer
+            case "chats" | "options" | "compare":
                 return self.session.project is not None
             case "resume":
                 return last is None and bool(self._latest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -9,7 +10,9 @@ if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions
     from phichat.errors import PhichatError
     from phichat.events import Reply
-    from phichat.history import ConversationLog
+    from phichat.history import ConversationLog, StoredMessage
+
+    Ask = Callable[[ConversationLog, str], Awaitable[StoredMessage]]
 
 TurnState = Literal["waiting", "answering", "done", "stopped", "failed", "partial"]
 RUNNING: frozenset[TurnState] = frozenset({"waiting", "answering"})
@@ -116,8 +119,8 @@ class Conversation:
         """Forget a turn that was never answered."""
         self.turns.remove(turn)
 
-    async def place(self, turn: Turn, log: ConversationLog) -> None:
-        """Put a turn into the history, so that the answer to it comes next.
+    async def place(self, turn: Turn, log: ConversationLog, ask: Ask) -> None:
+        """Put a turn into the history, so that the answer to it comes next; `ask` adds a new question.
 
         Raises:
             HistoryError: it cannot be kept.
@@ -130,7 +133,7 @@ class Conversation:
         elif turn.edits:
             turn.kept = (await log.edit(turn.edits, turn.question)).id
         else:
-            turn.kept = (await log.ask(turn.question)).id
+            turn.kept = (await ask(log, turn.question)).id
 
     def step_back(self, turn: Turn) -> None:
         """Let the model not be shown a turn again; the history keeps it."""

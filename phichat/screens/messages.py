@@ -38,6 +38,7 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
             "Code",
             tooltip="Copy a code block of it; again, the next one.",
             id="message.code",
+            show=False,
         ),
         Binding(
             "e",
@@ -53,8 +54,22 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
             tooltip="Ask for another answer; this one stays as a version beside it.",
             id="message.again",
         ),
-        Binding("left,h", "version(-1)", "Earlier", tooltip="Show the version before.", id="message.earlier"),
-        Binding("right,l", "version(1)", "Later", tooltip="Show the version after.", id="message.later"),
+        Binding(
+            "left,h",
+            "version(-1)",
+            "Earlier version",
+            tooltip="Show the version before.",
+            id="message.earlier",
+            show=False,
+        ),
+        Binding(
+            "right,l",
+            "version(1)",
+            "Later version",
+            tooltip="Show the version after.",
+            id="message.later",
+            show=False,
+        ),
         Binding(
             "up,k",
             "app.focus_previous",
@@ -139,6 +154,9 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
         match action, parameters:
             case "version", (int(step),):
                 return bool(self.versions.beside(step)) and not self.turn.running
+            case "code", _:
+                # Cheap enough for every refresh; which fences are whole is looked at when one is copied.
+                return any(line.lstrip().startswith(("```", "~~~")) for line in self.text.splitlines()[:-1])
             case (("edit" | "again" | "learn"), _):
                 return bool(self.turn.kept) and not self.turn.running
         return True
@@ -299,5 +317,5 @@ def note(turn: Turn) -> Content:
         parts.append(f"first after {reply.ttft_s:.1f} s")
         if reply.context:
             used = reply.prompt_tokens + reply.completion_tokens
-            parts.append(f"{used / reply.context:.0%} of {reply.context:,} in context")
+            parts.append(f"context {used / reply.context:.0%}")
     return Content(" · ").join([Content.assemble(part) for part in parts])

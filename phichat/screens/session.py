@@ -222,7 +222,9 @@ class Session:
     def options(self) -> ChatOptions:
         """How to answer, as configured; once the project is open."""
         assert self.project is not None
-        return self.project.chat_options()
+        # As `Project.answer` has it: should a summary not be enough, it is the oldest that goes.
+        keep = self.project.config.chat.overflow == "error"
+        return self.project.chat_options(overflow="error" if keep else "drop_oldest")
 
     @property
     def system(self) -> str:

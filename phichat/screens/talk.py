@@ -140,7 +140,7 @@ class TalkScreen(StageScreen):
             self.post_message(self.Asked(turn))
             log = self.conversation.log or await self.session.conversation()
             options = await self.settle_options(log)
-            await self.conversation.place(turn, log)
+            await self.conversation.place(turn, log, self.session.ask)
             parts = self.session.answer(log, deployment, options, continues=turn.continues or None)
             async with contextlib.aclosing(parts):
                 async for part in parts:
@@ -173,7 +173,7 @@ class TalkScreen(StageScreen):
             self._first_piece = monotonic()
             await self._show(turn, "answering")
         elif (elapsed := monotonic() - self._first_piece) > RATE_AFTER_S:
-            self.bar.activity = f"answering, about {(self._pieces - 1) / elapsed:.0f} tokens/s"
+            self.bar.activity = f"answering, ~{(self._pieces - 1) / elapsed:.0f} tokens/s"
 
     async def on_talk_screen_answered(self, event: Answered) -> None:
         if event.turn.running:

@@ -31,6 +31,7 @@ class Welcome(Vertical):
         "chat.resume",
         "chat.chats",
         "chat.options",
+        "chat.compare",
         "app.help",
         "app.palette",
         "app.quit",

@@ -538,11 +538,15 @@ class Project:
                 return known.deployment if known.healthy else None, current.spec
         return None, self.deploy_spec()
 
+    async def serve(self, spec: DeploySpec, report: Report) -> Deployment:
+        """Make a model answer beside the current deployment, which stays the current one."""
+        await offer_token(spec.model)
+        return await self._guard.call(self.backend.deploy(spec, report))
+
     async def _deploy(self, spec: DeploySpec, report: Report, max_usd: float | None = None) -> Deployment:
         if max_usd is not None or self.training.budget is not None:
             self.affordable(await self.estimate(spec), spec, max_usd)
-        await offer_token(spec.model)
-        deployment = await self._guard.call(self.backend.deploy(spec, report))
+        deployment = await self.serve(spec, report)
         await self._remember(spec, deployment)
         return deployment
 

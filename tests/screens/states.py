@@ -10,9 +10,9 @@ from phichat.errors import UnavailableError
 from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, phase, picture, settled, until, write
 from tests.screens.scripted import Script
+from tests.screens.states_chat import CHAT_STATES
 from tests.screens.states_deploy import STATES_DEPLOY
 from tests.screens.states_train import STATES_TRAIN
-from tests.screens.states_chat import CHAT_STATES
 
 State = Callable[[Pilot[None], Script], Awaitable[None]]
 

@@ -30,7 +30,7 @@ async def options(pilot: Pilot[None], script: Script) -> None:
     await versions(pilot, script)
     await pilot.press("f3")
     chat(pilot).query_one("#option-temperature", Input).value = "5"
-    await until(pilot, lambda: "less than" in picture(pilot))
+    await until(pilot, lambda: "✗ Temperature" in picture(pilot))
 
 
 async def versions(pilot: Pilot[None], script: Script) -> None:

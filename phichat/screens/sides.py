@@ -1,0 +1,103 @@
+"""What is compared: for each side a model, and a system prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Input, Select, Static
+
+from phichat.screens.session import Session
+from phichat.workflow.comparing import Pair, Side, pair_of, sides
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class SidesScreen(ModalScreen[Pair | None]):
+    """A form for both sides; gives the pair, or nothing."""
+
+    SCOPED_CSS = False
+    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
+    BINDING_GROUP_TITLE = "Sides"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Close", tooltip="Compare the same as before.", id="sides.close"),
+        Binding("f10,ctrl+s", "take", "Compare these", tooltip="Compare what is chosen.", id="sides.take"),
+        Binding(
+            "f5",
+            "usual",
+            "Base and tuned",
+            tooltip="Of the newest run; without one, two system prompts.",
+            id="sides.usual",
+        ),
+    ]
+
+    class Listed(Message):
+        """What can be chosen is known."""
+
+        def __init__(self, known: Sequence[Side]) -> None:
+            super().__init__()
+            self.known = known
+
+    def __init__(self, session: Session, pair: Pair) -> None:
+        super().__init__()
+        self._session = session
+        self._pair = pair
+        self._known: list[Side] = []
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="sides"):
+            for place, side in (("A", self._pair.left), ("B", self._pair.right)):
+                yield Static(f"Model {place}", classes="label")
+                yield Select[int]([], id=f"model-{place}", prompt=side.title, compact=True)
+                yield Static(f"System prompt of {place}", classes="label")
+                yield Input(side.system, id=f"system-{place}", compact=True)
+            yield Footer()
+
+    def on_mount(self) -> None:
+        self._list()
+
+    @work(exclusive=True, exit_on_error=False)
+    async def _list(self) -> None:
+        assert self._session.project is not None
+        self.post_message(self.Listed(await sides(self._session.project)))
+
+    def on_sides_screen_listed(self, event: Listed) -> None:
+        self._known = list(event.known)
+        for place, side in (("A", self._pair.left), ("B", self._pair.right)):
+            select = self.query_one(f"#model-{place}", Select)
+            select.set_options([(each.title, number) for number, each in enumerate(self._known)])
+            at = next((n for n, each in enumerate(self._known) if each.model == side.model), None)
+            if at is not None:
+                select.value = at
+
+    def action_take(self) -> None:
+        """Give what is chosen."""
+        left, right = self._side("A", self._pair.left), self._side("B", self._pair.right)
+        if left.title == right.title:
+            left = left.model_copy(update={"title": _told(left)})
+            right = right.model_copy(update={"title": _told(right)})
+        # Only of a tuned model do the votes belong to its run.
+        run = right.title.removeprefix("tuned: ") if right.title.startswith("tuned: ") else ""
+        self.dismiss(Pair(left=left, right=right, run=run))
+
+    async def action_usual(self) -> None:
+        """Give base and tuned of the newest run."""
+        assert self._session.project is not None
+        self.dismiss(await pair_of(self._session.project))
+
+    def _side(self, place: str, before: Side) -> Side:
+        chosen = self.query_one(f"#model-{place}", Select).value
+        side = self._known[chosen] if isinstance(chosen, int) else before
+        return side.model_copy(update={"system": self.query_one(f"#system-{place}", Input).value.strip()})
+
+
+def _told(side: Side) -> str:
+    """A side's name with its system prompt, where the model alone is on both sides."""
+    return f"{side.title}, “{side.system[:40]}”" if side.system else f"{side.title}, no system prompt"
