@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions
 
 FIELDS = {
-    "temperature": ("Temperature", "0 to 2; 0: always the same"),
+    "temperature": ("Temperature", "0 to 2; 0 draws no lots"),
     "max_new_tokens": ("Length", "at most so many tokens"),
     "top_p": ("Top p", "above 0, to 1"),
     "seed": ("Seed", "a number, or empty"),

@@ -55,7 +55,9 @@ Enter goes on with a conversation. What is deleted can be brought back at once w
         Binding(
             "d,delete", "wish('delete')", "Delete", tooltip="Delete it; U brings it back.", id="chats.delete"
         ),
-        Binding("u", "wish('undo')", "Undo", tooltip="Bring back what was deleted.", id="chats.undo"),
+        Binding(
+            "u", "wish('undo')", "Undo", tooltip="Bring back what was deleted.", id="chats.undo", show=False
+        ),
         Binding("x", "wish('export')", "Export", tooltip="Write it into a file.", id="chats.export"),
         Binding(
             "a",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from phichat.backends.base import Usage
 from phichat.history import Conversation
+from phichat.screens.compare import Ballot, CompareScreen
 from phichat.screens.sidebar import ConversationList
 from phichat.screens.transcript import Transcript
-from tests.screens.driving import ask, chat, picture, settled, until
+from tests.screens.driving import ask, chat, picture, settled, until, write
 from tests.screens.scripted import Script
 
 TITLES = ("Who founded Microsoft, and when?", "Lighthouses of Brittany", "A poem about rain, in three lines")
@@ -60,4 +62,19 @@ async def versions(pilot: Pilot[None], script: Script) -> None:
     await pilot.press("shift+tab")
 
 
-CHAT_STATES = {"chats": chats, "options": options, "versions": versions}
+async def compared(pilot: Pilot[None], script: Script) -> None:
+    script.loaded.set()
+    await until(pilot, lambda: chat(pilot).session.readiness.phase == "ready")
+    await pilot.press("f4")
+    screen = pilot.app.screen
+    assert isinstance(screen, CompareScreen)
+    await until(pilot, lambda: screen._pair is not None)
+    await write(pilot, TITLES[0])
+    for answer in ("Bill Gates and Paul Allen, in **1975**.",) * 2:
+        script.answers.put_nowait(answer)
+        script.answers.put_nowait(Usage(prompt_tokens=12, completion_tokens=1, finish_reason="stop"))
+    await pilot.press("enter")
+    await until(pilot, lambda: screen.query_one(Ballot).has_focus)
+
+
+CHAT_STATES = {"compared": compared, "chats": chats, "options": options, "versions": versions}
