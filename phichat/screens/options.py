@@ -71,7 +71,9 @@ project's, under `[chat]` of `phichat.toml`.
         yield system
         for name, (label, hint) in FIELDS.items():
             yield Static(Content.assemble(label, (f"  {hint}", "$text-muted")), classes="label")
-            yield Input(_written(self._options, name), id=f"option-{name}", compact=True)
+            yield Input(
+                _written(self._options, name), id=f"option-{name}", compact=True, select_on_focus=False
+            )
         yield Static(id="options-fault")
         yield Choice("options.reset")
 
