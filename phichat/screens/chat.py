@@ -148,8 +148,9 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
 
     async def on_key(self, event: events.Key) -> None:
         """Letters and digits go to the prompt, unless they mean something to what has the focus."""
-        active = self.active_bindings.get(event.key)
-        if event.is_printable and event.character and (active is None or active.node is self.app):
+        # A number leads to another screen only from where nobody types.
+        free = event.key.isdigit() or event.key not in self.active_bindings
+        if event.is_printable and event.character and free:
             event.stop()
             await self._type(event.character)
 
