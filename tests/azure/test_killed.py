@@ -28,19 +28,12 @@ def started(azure: Cloud) -> Iterator[Clients]:
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, TrainSpec]:
-    """A project, a small trainer and small weights: few files, so that each can be the last one."""
+    """A project and a small trainer: few files, so that each can be the last one."""
     folder = tmp_path_factory.mktemp("project")
-    trainer, base = folder / "trainer", folder / "wood"
-    for path, text in (
-        (trainer / "train.py", "print('trained')"),
-        (trainer / "conda.yaml", "name: small\n"),
-        (base / "config.json", "{}"),
-        (base / "tokenizer.json", "{}"),
-    ):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    (base / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    return folder, trainer, spec_of(folder, base=str(base))
+    trainer = folder / "trainer"
+    trainer.mkdir()
+    (trainer / "conda.yaml").write_text("name: small\n", encoding="utf-8")
+    return folder, trainer, spec_of(folder)
 
 
 def test_nothing_twice_and_nothing_lost_wherever_it_is_killed(

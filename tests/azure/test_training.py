@@ -149,6 +149,7 @@ def _gist(events: list[Event]) -> list[tuple[Any, ...]]:
 def test_what_lies_on_the_node_is_called_as_in_the_storage(story: Story) -> None:
     model = "azureml://datastores/workspaceblobstore/paths/phichat/runs/first/model"
     assert [e.uri for e in story.events if isinstance(e, Artifact)] == [model]
+    assert not [said for said in told(story.events) if "/wd/" in said]
     last = story.events[-1]
     assert isinstance(last, Status) and last.detail.startswith(f"The model is in {model}.")
 
@@ -217,6 +218,7 @@ async def test_an_evaluation_is_a_job_too(story: Story, backend: AzureMLBackend,
     assert isinstance(last, Status) and last.state == "succeeded" and "of the base model" in last.detail
     numbers = next(event.values for event in events if isinstance(event, Metric))
     assert numbers["base_loss"] > 0 and numbers["tuned_loss"] > 0
+    assert not [said for said in told(events) if "/wd/" in said]
     report = "azureml://datastores/workspaceblobstore/paths/phichat/runs/first-eval/report.html"
     assert report in [event.uri for event in events if isinstance(event, Artifact)]
     # Everything but the job was there already.

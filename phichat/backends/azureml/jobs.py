@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from phichat.backends.azureml import arm as waiting
-from phichat.backends.azureml import assets, command, compute, environment
+from phichat.backends.azureml import assets, command, compute, environment, needs
 from phichat.backends.azureml.assets import Base
 from phichat.backends.azureml.storage import uri
 from phichat.backends.base import EvalSpec, Job, TrainSpec
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from phichat.backends.azureml.arm import Json
+    from phichat.backends.azureml.needs import Need
     from phichat.backends.azureml.workspace import Workspace
     from phichat.backends.base import Report
 
@@ -41,15 +41,6 @@ class Attempt(NamedTuple):
     """In small letters."""
     tags: dict[str, str]
     url: str
-
-
-class Need(NamedTuple):
-    """Something that a job needs, and that may be there already."""
-
-    step: str
-    detail: str
-    there: Callable[[], Awaitable[bool]]
-    make: Callable[[Report], Awaitable[None]]
 
 
 class Jobs:
@@ -91,8 +82,8 @@ class Jobs:
     async def plan(self, spec: TrainSpec) -> list[Step]:
         """What `submit` would do; only looks."""
         self._legal(spec.name)
-        needs, _ = await self._needs(spec, _ignore, pull=False)
-        steps = [await _planned(need) for need in needs]
+        wanted, _ = await self._needs(spec, _ignore, pull=False)
+        steps = [await needs.planned(need) for need in wanted]
         try:
             last = (await self.attempts(spec.name))[-1]
         except NotFoundError:
@@ -131,49 +122,18 @@ class Jobs:
 
     async def _ready(self, spec: TrainSpec | EvalSpec, report: Report) -> command.Inputs:
         """Have everything that the job needs."""
-        needs, inputs = await self._needs(spec, report, pull=True)
-        for need in needs:
-            report(Step(name=need.step, state="running", detail=need.detail))
-            if await need.there():
-                report(Step(name=need.step, state="reused", detail=need.detail))
-                continue
-            await _made(need, report)
-            report(Step(name=need.step, state="done", detail=need.detail))
+        wanted, inputs = await self._needs(spec, report, pull=True)
+        for need in wanted:
+            await needs.ensure(need, report)
         return inputs
 
     async def _needs(
         self, spec: TrainSpec | EvalSpec, report: Report, *, pull: bool
     ) -> tuple[list[Need], command.Inputs]:
-        workspace, size = self._workspace, self._workspace.account.settings.train_size
-        env, cluster = environment.environment_for(size), compute.name_of(workspace.account.settings)
-        code = await asyncio.to_thread(assets.code)
-        data = await asyncio.to_thread(assets.rows, spec.dataset)
         base = await self._base(spec, report, pull=pull)
-        needs = [
-            Need(
-                "environment",
-                env.label,
-                lambda: environment.there(workspace, env),
-                lambda _: environment.make(workspace, env),
-            ),
-            Need(
-                "cluster",
-                cluster,
-                lambda: compute.there(workspace, wait=pull),
-                lambda _: compute.make(workspace),
-            ),
-        ]
-        needs += [self._need(asset) for asset in (code, data, base.asset) if asset is not None]
-        if base.asset is None and not base.repo:
-            # Nobody knows the hash of weights that are not here yet.
-            needs.append(Need("base model", base.title, _never, _nothing))
-        return needs, command.Inputs(code, data, base)
-
-    def _need(self, asset: assets.Asset) -> Need:
-        async def make(report: Report) -> None:
-            await assets.make(self._workspace, asset, report)
-
-        return Need(asset.step, asset.label, lambda: assets.there(self._workspace, asset), make)
+        code = await asyncio.to_thread(assets.code)
+        inputs = command.Inputs(code, await asyncio.to_thread(assets.rows, spec.dataset), base)
+        return needs.of(self._workspace, inputs, wait=pull), inputs
 
     async def _base(self, spec: TrainSpec | EvalSpec, report: Report, *, pull: bool) -> Base:
         """The base model of a training; for an evaluation, that of the model's own training."""
@@ -304,26 +264,6 @@ def _digest(file: Path) -> str:
 
 def _kind(spec: TrainSpec | EvalSpec) -> str:
     return "train" if isinstance(spec, TrainSpec) else "eval"
-
-
-async def _planned(need: Need) -> Step:
-    return Step(name=need.step, state="reused" if await need.there() else "planned", detail=need.detail)
-
-
-async def _made(need: Need, report: Report) -> None:
-    try:
-        await need.make(report)
-    except BackendError as error:
-        report(Step(name=need.step, state="failed", detail=error.message))
-        raise
-
-
-async def _never() -> bool:
-    return False
-
-
-async def _nothing(report: Report) -> None:
-    """Only planned: by the time that it is made, its hash is known."""
 
 
 def _ignore(event: object) -> None:

@@ -12,7 +12,7 @@ from phichat.backends.azureml.command import OUTPUT, run_folder
 from phichat.backends.azureml.failures import clean, diagnose
 from phichat.backends.azureml.storage import uri
 from phichat.errors import AuthError, UnavailableError
-from phichat.events import Artifact, Event, Log, Status, parse
+from phichat.events import Event, Log, Status, parse
 
 if TYPE_CHECKING:
     from phichat.backends.azureml.history import Details, History
@@ -195,10 +195,10 @@ class _Log:
 
 def _placed(event: Event, folder: str) -> Event:
     """The event with paths of the job's machine as they are called in the storage."""
-    if isinstance(event, Artifact):
-        return event.model_copy(update={"uri": _ON_THE_NODE.sub(folder, event.uri)})
-    if isinstance(event, Status):
-        return event.model_copy(update={"detail": _ON_THE_NODE.sub(folder, event.detail)})
+    for field in ("uri", "detail", "what"):
+        said = getattr(event, field, "")
+        if OUTPUT in said:
+            return event.model_copy(update={field: _ON_THE_NODE.sub(folder, said)})
     return event
 
 
