@@ -8,6 +8,7 @@ that nobody tuned for, with three seeds each: what they answer to held-out quest
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import resource
@@ -24,6 +25,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "trainer"))
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from jobevents import Events
+from phichat.data import DataOptions, prepare
+from phichat.testing.harness import ignore
 
 ROOT = Path(__file__).parent.parent
 TIMED = 4
@@ -249,14 +252,11 @@ def train_once(
 
 
 def split(rows: Path, folder: Path) -> tuple[Path, Path]:
-    """Every fifth row held out."""
-    lines = rows.read_text(encoding="utf-8").splitlines(keepends=True)
-    for name, chosen in (
-        ("train", [line for at, line in enumerate(lines) if at % 5 != 4]),
-        ("eval", lines[4::5]),
-    ):
-        (folder / f"{name}.jsonl").write_text("".join(chosen), encoding="utf-8")
-    return folder / "train.jsonl", folder / "eval.jsonl"
+    """Divided as `phichat data` divides: of each fact some ways to ask for it are held out."""
+    out = folder / "data"
+    prepared = asyncio.run(prepare(str(rows), DataOptions(tokens=False), out, ignore))
+    assert prepared.dataset.eval_file
+    return prepared.dataset.train_file, prepared.dataset.eval_file
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, OptionList
 
-from phichat.backends.base import TrainSpec
+from phichat.backends.base import Estimate, TrainSpec
 from phichat.errors import DataError, PhichatError
 from phichat.screens.question import Question
 from phichat.screens.session import Session
@@ -24,6 +24,7 @@ from phichat.screens.train_setup import Setup
 from phichat.screens.train_work import (
     Doing,
     DrawDue,
+    Estimated,
     Followed,
     Listed,
     Looked,
@@ -270,20 +271,27 @@ it is found again here, also when it was started in another terminal. Escape sho
         outlook = self.setup.outlook if self.setup else None
         if outlook is None:
             return
-        cost = price(outlook.estimate)
-        if cost:
-            self._ask(f"Training {outlook.spec.name} costs {cost}. Go on?", "", outlook.spec)
-        elif tight(outlook.estimate):
-            self._ask("It will hardly fit into memory. Try it all the same?", "", outlook.spec)
-        else:
-            self._start(outlook.spec)
+        self._consider(outlook.spec, outlook.estimate)
 
-    def _ask(self, question: str, hint: str, spec: TrainSpec) -> None:
+    def on_estimated(self, event: Estimated) -> None:
+        self._consider(event.spec, event.estimate)
+
+    def _consider(self, spec: TrainSpec, estimate: Estimate) -> None:
+        """Start, after a question where it costs money or will hardly fit."""
+        cost = price(estimate)
+        if cost:
+            self._ask(f"Training {spec.name} costs {cost}. Go on?", spec)
+        elif tight(estimate):
+            self._ask("It will hardly fit into memory. Try it all the same?", spec)
+        else:
+            self._start(spec)
+
+    def _ask(self, question: str, spec: TrainSpec) -> None:
         def answered(yes: bool | None) -> None:
             if yes:
                 self._start(spec)
 
-        self.app.push_screen(Question(question, hint), answered)
+        self.app.push_screen(Question(question), answered)
 
     def _start(self, spec: TrainSpec) -> None:
         self._say_activity("starting")
@@ -340,14 +348,14 @@ it is found again here, also when it was started in another terminal. Escape sho
     def action_resume(self) -> None:
         """Go on from the run's last checkpoint."""
         if self.view.run and isinstance(self.view.run.spec, TrainSpec):
-            self._start(self.view.run.spec)
+            self.work.estimate(self.view.run.spec)
 
     def action_again(self) -> None:
         """Train the same once more, as another run."""
         if self.view.run and isinstance(self.view.run.spec, TrainSpec) and self.session.project:
             spec = self.view.run.spec
             name = self.session.project.training.ledger.free_name(spec.name)
-            self._start(spec.model_copy(update={"name": name}))
+            self.work.estimate(spec.model_copy(update={"name": name}))
 
     # Afterwards
 

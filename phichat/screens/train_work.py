@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
-from phichat.backends.base import TrainSpec
+from phichat.backends.base import Estimate, TrainSpec
 from phichat.errors import DataError, PhichatError
 from phichat.events import Event
 from phichat.runs import Run
@@ -67,6 +67,15 @@ class Planned(Message):
     def __init__(self, outlook: Outlook) -> None:
         super().__init__()
         self.outlook = outlook
+
+
+class Estimated(Message):
+    """What going on with a run, or doing it once more, would take."""
+
+    def __init__(self, spec: TrainSpec, estimate: Estimate) -> None:
+        super().__init__()
+        self.spec = spec
+        self.estimate = estimate
 
 
 class Refused(Message):
@@ -143,6 +152,10 @@ class Work:
     def prepare_demo(self) -> None:
         """Make the demo the project's data."""
         self._do("demo", self._prepare_demo)
+
+    def estimate(self, spec: TrainSpec) -> None:
+        """See what a training would take."""
+        self._do("start", self._estimate, spec)
 
     def start(self, spec: TrainSpec) -> None:
         """Start a run, or go on with it."""
@@ -239,6 +252,9 @@ class Work:
         )
         await prepare("demo", options, project.state / "data", self._report)
         self._tell(Prepared())
+
+    async def _estimate(self, spec: TrainSpec) -> None:
+        self._tell(Estimated(spec, await self._project.estimate(spec)))
 
     async def _start(self, spec: TrainSpec) -> None:
         run = await self._project.training.start(spec, self._report)

@@ -201,6 +201,17 @@ async def test_the_same_once_more_is_another_run(pilot: Pilot[None], script: Scr
     assert script.submitted[1].name == f"{script.submitted[0].name}-2"
 
 
+async def test_the_same_once_more_costs_once_more_and_is_asked_about(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await ended(pilot, script)
+    script.training = Estimate(usd=(1.2, 3.4), source="list price")
+    await pilot.press("g")
+    await shows(pilot, "costs US$1.20 to 3.40")
+    await pilot.press("n")
+    assert len(script.submitted) == 1
+
+
 async def test_a_model_that_nobody_compared_is_compared_on_demand(pilot: Pilot[None], script: Script) -> None:
     name = await started(pilot, script)
     script.tell(name, *schooling.lessons(24), schooling.DONE)
