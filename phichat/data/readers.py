@@ -47,6 +47,8 @@ class Opened:
     """Bytes of the file that were read so far."""
     text: object = None
     """Kept alive as long as the file is read: when a decoder is collected, it closes the file below it."""
+    lines: Lines | None = None
+    """The same rows as they stand there, if they are JSON lines."""
 
 
 @contextmanager
@@ -86,26 +88,49 @@ def _by_content(file: Binary, position: Callable[[], int], name: str, suffix: st
         array = _Array(file)
         return Opened(array.rows(), f"JSON array{suffix}", "row", position, array)
     if start[:1] == b"{":
-        return Opened(_lines(file), f"JSON lines{suffix}", "line", position)
+        lines = Lines(file)
+        return Opened(lines.rows(), f"JSON lines{suffix}", "line", position, lines=lines)
     return _table(file, position, name, start, suffix)
 
 
-def _lines(file: IO[bytes]) -> Iterator[Row]:
+class Lines:
     """JSON lines; blank ones are passed over. The fields of an object stay JSON until they are wanted."""
-    decode, fields = msgspec.json.Decoder().decode, msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-    for number, line in enumerate(_bounded_lines(file), 1):
-        if line is None:
-            yield number, Fault("json", "", f"the line is longer than {ROW_LIMIT // 2**20} MB.")
-            continue
-        if number == 1:
-            line = line.removeprefix(BOM)
-        try:
-            yield number, fields(line)
-        except msgspec.ValidationError:
-            yield number, decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if line.strip():
-                yield number, unreadable(error, line)
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.quick: Callable[[bytes], Any] | None = None
+        """What to make of a line, if there is something; where it gives None, the line is read as ever."""
+        self.line = b""
+        """The one that was read last."""
+
+    def rows(self) -> Iterator[Row]:
+        """Every line that is not blank."""
+        for number, line in enumerate(_bounded_lines(self._file), 1):
+            if line is None:
+                yield number, Fault("json", "", f"the line is longer than {ROW_LIMIT // 2**20} MB.")
+                continue
+            self.line = line
+            value = self.quick(line) if self.quick else None
+            if value is not None:
+                yield number, value
+                continue
+            if number == 1:
+                line = line.removeprefix(BOM)
+            if not line.isspace():
+                yield number, fields_of(line)
+
+
+_decode, _fields = msgspec.json.Decoder().decode, msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def fields_of(line: bytes) -> Any:
+    """A line as fields that are still JSON, as another JSON value, or as a Fault."""
+    try:
+        return _fields(line)
+    except msgspec.ValidationError:
+        return _decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return unreadable(error, line)
 
 
 def unreadable(error: Exception, text: bytes) -> Fault:

@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 
 from phichat.data import personal
-from phichat.data.conversation import Conversation, Turn, encode
+from phichat.data.conversation import Conversation, encode
 from phichat.data.formats import MESSAGES, Format, mapped, named
 from phichat.data.manifest import PartReport
 from phichat.data.messages import Notes
 from phichat.data.options import DataOptions
 from phichat.data.problems import Fault
-from phichat.data.readers import Opened, Row, open_rows, unreadable
+from phichat.data.readers import Opened, Row, fields_of, open_rows, unreadable
 from phichat.data.recognise import recognise
+from phichat.data.shape import Shape
 from phichat.data.sources import Part, Source
 from phichat.data.spool import BadRows, Findings, Spool
 from phichat.data.table import PERSONAL, REMOVED
@@ -76,21 +77,27 @@ class Reading:
     def _part(self, number: int, part: Part, opened: Opened, spool: Spool) -> None:
         first = list(islice(opened.rows, SNIFFED))
         form, evidence = self._format(part, first)
+        shape = _shape(form, first, opened)
         found, before = self.findings, len(self.findings.table)
         unit = "row" if part.table else opened.unit
         found.names.append(part.name)
         found.units.append(unit)
         for count, (line, value) in enumerate(chain(first, opened.rows)):
+            if count % TICK == 0:
+                self._meter(self._done_bytes + opened.position(), self._total_bytes)
             row = found.table.append(number, line)
             if part.side is not None:
                 found.table.side[row] = part.side
             found.hashes.append(b"")
             found.places.append(0)
+            if shape and type(value) is shape.type:
+                if self._usual(row, shape.conversation(value), spool):
+                    shape.count(value, self._notes.ignored)
+                    continue
+                value = fields_of(opened.lines.line)
             faults = self._row(row, value, form, spool)
             if faults:
                 self.bad.add(row, faults, faults[0].text or value)
-            if count % TICK == 0:
-                self._meter(self._done_bytes + opened.position(), self._total_bytes)
         rows = len(found.table) - before
         found.parts.append(
             PartReport(
@@ -126,33 +133,58 @@ class Reading:
             turns = form.convert(record, notes)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return [unreadable(error, msgspec.json.encode(value))]
-        if not notes.faults and not sound(turns, self._special):
+        if not notes.faults and not self._usual(row, Conversation(turns), spool):
             check(turns, self._special, lambda number: form.place(record, turns, number), notes)
-        if notes.faults:
-            return notes.faults
-        for key in value.keys() - form.uses:
-            if value[key] is not None:
-                notes.ignored[key] += 1
-        return self._keep(row, turns, spool)
+            if not notes.faults:
+                self._keep(row, Conversation(turns), spool)
+        if not notes.faults:
+            for key in value.keys() - form.uses:
+                if value[key] is not None:
+                    notes.ignored[key] += 1
+        return notes.faults
 
-    def _keep(self, row: int, turns: list[Turn], spool: Spool) -> list[Fault]:
-        if self._options.personal != "off":
-            self._personal(row, turns)
+    def _usual(self, row: int, conversation: Conversation, spool: Spool) -> bool:
+        """Keep a conversation that surely has no fault; false where it has to be checked."""
+        if not sound(conversation.messages):
+            return False
         try:
-            line = encode(Conversation(turns))
+            line = encode(conversation)
         except UnicodeEncodeError:
-            return [Fault("encoding", "", "the text is not UTF-8: save it as UTF-8.")]
-        spool.add(row, line)
-        return []
+            return False
+        if self._special and self._special.may_be_in_line(line):
+            return False
+        self._keep(row, conversation, spool, line)
+        return True
 
-    def _personal(self, row: int, turns: list[Turn]) -> None:
-        for turn in turns:
+    def _keep(self, row: int, conversation: Conversation, spool: Spool, line: bytes = b"") -> None:
+        """Write a good row down; `line` is the row as bytes, if somebody has it already."""
+        if self._options.personal != "off" and self._personal(row, conversation):
+            line = b""
+        try:
+            spool.add(row, line or encode(conversation))
+        except UnicodeEncodeError:
+            self._notes.fault("encoding", "", "the text is not UTF-8: save it as UTF-8.")
+
+    def _personal(self, row: int, conversation: Conversation) -> bool:
+        """Look for personal data; returns whether the texts are others now."""
+        masked = False
+        for turn in conversation.messages:
             found = personal.find(turn.content)
             if not found:
                 continue
             self.findings.personal.update(each.kind for each in found)
             self.findings.table.flags[row] |= PERSONAL
             if self._options.personal == "mask":
-                turn.content = personal.mask(turn.content, found)
+                turn.content, masked = personal.mask(turn.content, found), True
             elif self._options.personal == "remove":
                 self.findings.table.side[row] = REMOVED
+        return masked
+
+
+def _shape(form: Format, first: list[Row], opened: Opened) -> Shape | None:
+    """What most lines look like, if they are JSON lines of messages; they are decoded as such from now on."""
+    rows = [value for _, value in first if type(value) is dict]
+    shape = Shape.of(rows) if form is MESSAGES and opened.lines and rows else None
+    if shape and opened.lines:
+        opened.lines.quick = shape.decode
+    return shape

@@ -78,8 +78,7 @@ class Spool:
         found.guessed.append(side)
         found.table.offset[row] = self._at[side]
         self._at[side] += len(line) + 1
-        self._files[side].write(line)
-        self._files[side].write(b"\n")
+        self._files[side].writelines((line, b"\n"))
 
     def _side(self, row: int) -> int:
         """Where the row goes unless the checks across rows say otherwise."""
