@@ -90,7 +90,7 @@ class Reading:
                 found.table.side[row] = part.side
             found.hashes.append(b"")
             found.places.append(0)
-            if shape and type(value) is shape.type:
+            if shape and opened.lines and type(value) is shape.type:
                 if self._usual(row, shape.conversation(value), spool):
                     shape.count(value, self._notes.ignored)
                     continue
