@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +61,7 @@ class Rows:
         if not 0 <= number < len(self):
             raise IndexError(number)
         at = self._table.row(number)
-        file = self._files.get(at["side"]) or self._open(at["side"])
-        file.seek(at["offset"])
-        line = file.readline()
+        line = self._line(at["side"], at["offset"])
         bad = at["side"] == BAD
         return Row(
             number,
@@ -80,6 +80,18 @@ class Rows:
         """Where a row went, without reading it."""
         return SIDES[self._table.row(number)["side"]]
 
+    def line(self, number: int) -> bytes:
+        """A row as it was written down, which is quicker than to understand it."""
+        at = self._table.row(number)
+        return self._line(at["side"], at["offset"])
+
+    def of(self, kind: Side | Literal["noted"]) -> array[int]:
+        """The numbers of the rows that are on a side, or that a health check noticed; without reading them."""
+        if kind == "noted":
+            return array("Q", (row for row, flags in enumerate(self._table.column("flags")) if flags))
+        wanted = SIDES.index(kind)
+        return array("Q", (row for row, side in enumerate(self._table.column("side")) if side == wanted))
+
     def close(self) -> None:
         """Let go of the files."""
         self._table.close()
@@ -87,9 +99,43 @@ class Rows:
             file.close()
         self._files.clear()
 
-    def _open(self, side: int) -> IO[bytes]:
-        self._files[side] = (self._folder / FILES[side]).open("rb")
-        return self._files[side]
+    def _line(self, side: int, offset: int) -> bytes:
+        if side not in self._files:
+            self._files[side] = (self._folder / FILES[side]).open("rb")
+        self._files[side].seek(offset)
+        return self._files[side].readline()
+
+
+class Problems:
+    """The problems of a source in its order as a sequence; opening it looks for the line ends only."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file.open("rb")
+        self._starts = array("Q")
+        at = 0
+        for line in self._file:
+            self._starts.append(at)
+            at += len(line)
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, number: int) -> Problem:
+        self._file.seek(self._starts[number])
+        return Problem.model_validate_json(self._file.readline())
+
+    def of(self, row: int) -> Iterator[Problem]:
+        """What is wrong with one row."""
+        first = bisect_left(range(len(self)), row, key=lambda number: self[number].row)
+        for number in range(first, len(self)):
+            problem = self[number]
+            if problem.row != row:
+                return
+            yield problem
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
 
 def _raw(line: bytes) -> str:

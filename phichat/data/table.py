@@ -90,6 +90,10 @@ class SavedTable:
         """The columns of one row by name."""
         return {name: column[number] for name, column in self._columns.items()}
 
+    def column(self, name: Literal["offset", "line", "part", "side", "flags"]) -> memoryview[int]:
+        """One column, to look at every row of it."""
+        return self._columns[name]
+
     def close(self) -> None:
         """Let go of the file."""
         for column in self._columns.values():

@@ -27,7 +27,7 @@ from phichat.data.table import (
 )
 from phichat.data.template import special_tokens
 from phichat.data.validate import SpecialTokens
-from phichat.data.writing import deal
+from phichat.data.writing import INDEX_FILE, deal
 from phichat.errors import DataError
 from phichat.events import Event, Step
 from phichat.paths import write_atomic
@@ -63,6 +63,8 @@ def work(name: str, options: DataOptions, folder: Path, report: Report) -> Manif
             )
         clusters = divide(found, options, source.divided, report)
         fingerprint = deal(found, report)
+    else:
+        found.table.save(folder / INDEX_FILE)  # so that people can look at the bad rows
     manifest = _manifest(source, options, reading, counted, clusters, fingerprint, not_done)
     write_atomic(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1) + "\n")
     return manifest

@@ -75,7 +75,7 @@ async def test_six_faults_are_six_sentences(tmp_path: Path) -> None:
     assert caught.value.message.startswith(f"6 of 20 rows of {source} have errors: 1 empty text, ")
     assert caught.value.hint.endswith(f"phichat data {source} --skip-bad")
     assert left(out) == ["refused"]
-    assert left(out / "refused") == ["bad.jsonl", "manifest.json", "problems.jsonl"]
+    assert left(out / "refused") == ["bad.jsonl", "manifest.json", "problems.jsonl", "rows.index"]
     assert current(out) is None
 
 
