@@ -44,6 +44,8 @@ def count_tokens(
     if model.folder is None:
         pull = f"phichat models pull {model.name}"
         return Counted({}, not_done=f"token counts: {model.name} is not on this machine ({pull})")
+    if not (model.folder / "tokenizer.json").is_file():
+        return Counted({}, not_done=f"token counts: {model.name} has no tokenizer.json")
     try:
         template = load_template(model.folder, model.training_template)
         if template is None:

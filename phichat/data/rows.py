@@ -86,7 +86,7 @@ class Rows:
         return self._line(at["side"], at["offset"])
 
     def of(self, kind: Side | Literal["noted"]) -> array[int]:
-        """The numbers of the rows that are on a side, or that a health check noticed; without reading them."""
+        """The numbers of the rows that are on a side, or that a check noticed; without reading them."""
         if kind == "noted":
             return array("Q", (row for row, flags in enumerate(self._table.column("flags")) if flags))
         wanted = SIDES.index(kind)

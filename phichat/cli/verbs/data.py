@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from phichat.data import BadRowsError, DataOptions, Manifest, Prepared
+    from phichat.data import BadRowsError, DataOptions, Prepared
     from phichat.workflow import Project
 
 SHOWN = 20
@@ -82,14 +81,14 @@ async def _data(args: argparse.Namespace) -> int:
 async def _prepared(source: str, options: DataOptions, project: Project, as_json: bool) -> Prepared:
     from phichat.cli.narration import narrated
     from phichat.cli.terminal import out
-    from phichat.data import prepare
     from phichat.events import dump
+    from phichat.workflow.preparing import Chosen, prepare_chosen
 
-    folder = project.state / "data"
+    chosen = Chosen(source=source, options=options)
     if as_json:
-        return await prepare(source, options, folder, lambda event: out(dump(event)))
+        return await prepare_chosen(project, chosen, lambda event: out(dump(event)))
     with narrated() as narrator:
-        return await prepare(source, options, folder, narrator)
+        return await prepare_chosen(project, chosen, narrator)
 
 
 def _source(args: argparse.Namespace, project: Project) -> str:
@@ -103,7 +102,6 @@ def _source(args: argparse.Namespace, project: Project) -> str:
 
 def _options(args: argparse.Namespace, project: Project) -> DataOptions:
     from phichat.data import DataOptions
-    from phichat.data.base_model import model_files
 
     chosen = project.config.data
     return DataOptions(
@@ -121,8 +119,6 @@ def _options(args: argparse.Namespace, project: Project) -> DataOptions:
         personal=args.personal,
         tokens=not args.no_tokens,
         max_length=chosen.max_length,
-        model=model_files(project.base_model, project.folders.cache),
-        cache=project.folders.cache / "datasets",
     )
 
 
@@ -158,61 +154,10 @@ def _tell(error: BadRowsError, as_json: bool) -> None:
 
 def _show(prepared: Prepared, as_json: bool) -> None:
     from phichat.cli.terminal import out, out_json, table
+    from phichat.data.told import facts
 
     manifest = prepared.manifest
     if as_json:
         out_json("manifest", {"folder": str(prepared.folder), **manifest.model_dump(mode="json")})
         return
-    out(table([*_facts(manifest), ("folder", str(prepared.folder))]))
-
-
-def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """The report, as pairs of a name and a sentence."""
-    counts, split = manifest.counts, manifest.split
-    yield "source", f"{manifest.source} {manifest.revision[:12]}".rstrip()
-    for part in manifest.parts:
-        yield "", f"{part.name}: {part.rows:,} rows, {part.kind}, {part.format} ({part.evidence})"
-    how = "as the source divides them" if split.given else f"{split.share:.1%} held out, seed {split.seed}"
-    yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({how})"
-    if counts.bad:
-        yield "bad", f"{counts.bad:,} left out, in bad.jsonl: {_by_kind(manifest)}"
-    yield from _health(manifest)
-    tokens = manifest.tokens
-    if tokens:
-        told = f"{tokens.total:,} in all; a row has {tokens.median:,} (median), at most {tokens.longest:,}"
-        yield "tokens", told
-        if counts.truncated:
-            rows = counts.train + counts.eval
-            yield (
-                "truncated",
-                f"{counts.truncated:,} rows ({counts.truncated / rows:.1%}) at {manifest.max_length:,}",
-            )
-    for field, times in manifest.ignored.items():
-        yield "ignored", f"{field} ({times:,} times): no field of a conversation"
-    for file in manifest.passed_over:
-        yield "ignored", f"{file}: holds no rows"
-    for check in manifest.not_done:
-        yield "not checked", check
-
-
-def _by_kind(manifest: Manifest) -> str:
-    from phichat.data.problems import summary
-
-    return summary(manifest.counts.problems)
-
-
-def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """What the checks across rows found, and what was done about it."""
-    counts = manifest.counts
-    done = {"remove": " (removed, in removed.jsonl)", "mask": " (masked)"}
-    for name, count, treated in (
-        ("duplicates", counts.duplicates, "duplicates"),
-        ("near duplicates", counts.near_duplicates, "near_duplicates"),
-        ("leakage", counts.leaked, "leakage"),
-    ):
-        if count:
-            yield name, f"{count:,} rows{done.get(manifest.treated[treated], '')}"
-    if counts.personal_rows:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.personal.items())
-        told = f"{counts.personal_rows:,} rows: {kinds}{done.get(manifest.treated['personal'], '')}"
-        yield "personal data", told
+    out(table([*facts(manifest), ("folder", str(prepared.folder))]))

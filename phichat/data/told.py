@@ -1,0 +1,54 @@
+"""What a manifest says, in people's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from phichat.data.manifest import Manifest
+from phichat.data.problems import summary
+
+
+def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """The report, as pairs of a name and a sentence."""
+    counts, split = manifest.counts, manifest.split
+    yield "source", f"{manifest.source} {manifest.revision[:12]}".rstrip()
+    for part in manifest.parts:
+        yield "", f"{part.name}: {part.rows:,} rows, {part.kind}, {part.format} ({part.evidence})"
+    how = "as the source divides them" if split.given else f"{split.share:.1%} held out, seed {split.seed}"
+    yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({how})"
+    if counts.bad:
+        yield "bad", f"{counts.bad:,} left out, in bad.jsonl: {summary(counts.problems)}"
+    yield from _health(manifest)
+    tokens = manifest.tokens
+    if tokens:
+        told = f"{tokens.total:,} in all; a row has {tokens.median:,} (median), at most {tokens.longest:,}"
+        yield "tokens", told
+        if counts.truncated:
+            rows = counts.train + counts.eval
+            yield (
+                "truncated",
+                f"{counts.truncated:,} rows ({counts.truncated / rows:.1%}) at {manifest.max_length:,}",
+            )
+    for field, times in manifest.ignored.items():
+        yield "ignored", f"{field} ({times:,} times): no field of a conversation"
+    for file in manifest.passed_over:
+        yield "ignored", f"{file}: holds no rows"
+    for check in manifest.not_done:
+        yield "not checked", check
+
+
+def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What the checks across rows found, and what was done about it."""
+    counts = manifest.counts
+    done = {"remove": " (removed, in removed.jsonl)", "mask": " (masked)"}
+    for name, count, treated in (
+        ("duplicates", counts.duplicates, "duplicates"),
+        ("near duplicates", counts.near_duplicates, "near_duplicates"),
+        ("leakage", counts.leaked, "leakage"),
+    ):
+        if count:
+            yield name, f"{count:,} rows{done.get(manifest.treated[treated], '')}"
+    if counts.personal_rows:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.personal.items())
+        told = f"{counts.personal_rows:,} rows: {kinds}{done.get(manifest.treated['personal'], '')}"
+        yield "personal data", told
