@@ -157,7 +157,11 @@ it is found again here, also when it was started in another terminal. Escape sho
     def _look_again(self) -> None:
         """See what was prepared and started elsewhere meanwhile."""
         if self._project and self.is_current:
-            self.work.look()
+            self._look()
+
+    def _look(self) -> None:
+        """See what there is, for the settings as they are in the form."""
+        self.work.look(self.setup.form.chosen()[0] if self.setup else None)
 
     async def _begin_anew(self) -> None:
         """Forget the settings and the runs of the project before, and see what this one has."""
@@ -168,7 +172,7 @@ it is found again here, also when it was started in another terminal. Escape sho
         self.view.run = None
         self._go("opening")
         if self._project:
-            self.work.look()
+            self._look()
 
     # What was found
 
@@ -188,7 +192,11 @@ it is found again here, also when it was started in another terminal. Escape sho
             assert self.session.project is not None
             self.setup = Setup(self.session.project.config.train)
             await self.query_one("#train").mount(self.setup)
-        self.setup.show(event.outlook)
+        config, problem = self.setup.form.chosen()
+        if config:
+            self.setup.show(event.outlook)
+        else:
+            self.setup.show_problem(problem)
         if self.place in ("opening", "trouble", "nodata") and not alive:
             self._go("setup")
         self.refresh_bindings()
@@ -228,7 +236,7 @@ it is found again here, also when it was started in another terminal. Escape sho
     def on_prepared(self, event: Prepared) -> None:
         self._say_activity("")
         self.place = "opening"
-        self.work.look()
+        self._look()
         self.session.look_soon()
 
     # Before
@@ -393,7 +401,7 @@ it is found again here, also when it was started in another terminal. Escape sho
     def action_new(self) -> None:
         """Go to the settings of a new training."""
         self._go("setup" if self.setup else "nodata")
-        self.work.look()
+        self._look()
 
     def action_all(self) -> None:
         """Go to the list of runs."""
@@ -411,7 +419,7 @@ it is found again here, also when it was started in another terminal. Escape sho
     def action_reload(self) -> None:
         """Look again, whether it works now."""
         self.place = "opening"
-        self.work.look()
+        self._look()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""

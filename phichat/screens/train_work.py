@@ -137,9 +137,9 @@ class Work:
         assert self._session.project is not None
         return self._session.project
 
-    def look(self) -> None:
-        """See which data and which runs there are."""
-        self._do("look", self._look)
+    def look(self, train: TrainConfig | None) -> None:
+        """See which data and which runs there are, and what a training with these settings would be."""
+        self._do("look", self._look, train)
 
     def plan(self, train: TrainConfig) -> None:
         """See what a training with these settings would be."""
@@ -214,11 +214,11 @@ class Work:
     def _tell(self, message: Message) -> None:
         self._screen.post_message(message)
 
-    async def _look(self) -> None:
+    async def _look(self, train: TrainConfig | None) -> None:
         project = self._project
         told = await self._read(project.training.ledger.runs)
         try:
-            found: Outlook | PhichatError = await outlook(project)
+            found: Outlook | PhichatError = await outlook(project, train)
         except PhichatError as error:
             found = error
         self._tell(Looked(found, told))

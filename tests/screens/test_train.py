@@ -70,6 +70,24 @@ async def test_a_setting_that_is_changed_changes_the_estimate_and_the_run(
     assert getattr(spec, "hyperparameters")["epochs"] == 7.0  # noqa: B009
 
 
+async def test_what_was_chosen_is_still_chosen_when_one_comes_back(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await setup(pilot, script)
+    await pilot.press("down", "down", "7")
+    await shows(pilot, "about 42, 8 rows each")
+    await pilot.press("alt+5")
+    await pilot.press("alt+3")
+    await pilot.app.workers.wait_for_complete(
+        [worker for worker in pilot.app.workers if worker.group == "look"]
+    )
+    await pilot.pause()
+    await shows(pilot, "about 42, 8 rows each")
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: bool(script.submitted))
+    assert getattr(script.submitted[0], "hyperparameters")["epochs"] == 7.0  # noqa: B009
+
+
 async def test_a_wrong_setting_is_said_and_nothing_begins(pilot: Pilot[None], script: Script) -> None:
     await setup(pilot, script)
     await pilot.press("down", "down", "minus", "3")
