@@ -169,6 +169,15 @@ async def test_a_fault_at_every_step_makes_nothing_twice(
     assert len(twice) == 6, "each was asked for again, and only those that went wrong"
 
 
+async def test_a_job_whose_answer_got_lost_is_found_although_its_name_is_taken(
+    cloud: Cloud, backend: AzureMLBackend, tmp_path: Path
+) -> None:
+    taken = instead(error(400, "UserError", "A job with this name already exists."))
+    cloud.faults += [Fault("PUT", "/jobs/", drop_after), Fault("PUT", "/jobs/", taken)]
+    job = await backend.submit(spec_of(tmp_path), ignore)
+    assert job.url and list(cloud.jobs.found) == ["first"]
+
+
 async def test_a_token_that_ends_in_the_middle_is_renewed(
     cloud: Cloud, backend: AzureMLBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import re
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,10 +176,22 @@ class Jobs:
             seconds=await self._seconds(spec),
             tags=self._tags(spec, inputs.base),
         )
-        doing = f"submit the job {name}"
-        made = _attempt(await workspace.put(f"jobs/{name}", command.API, body, doing), name, number)
+        made = await self._put(spec.name, number, body)
         report(Step(name="job", state="done", detail=name))
         return Job(id=spec.name, url=made.url)
+
+    async def _put(self, run: str, number: int, body: Json) -> Attempt:
+        """Make the job; where only the answer got lost, it is there all the same, and its name is taken."""
+        name = attempt_name(run, number)
+        try:
+            told = await self._workspace.put(f"jobs/{name}", command.API, body, f"submit the job {name}")
+        except BackendError:
+            with contextlib.suppress(BackendError):
+                made = await self._find(run, number)
+                if made is not None:
+                    return made
+            raise
+        return _attempt(told, name, number)
 
     async def _seconds(self, spec: TrainSpec | EvalSpec) -> int:
         """How long it may run: as configured, or as long as the money lasts."""
@@ -206,7 +218,7 @@ class Jobs:
         found = await self._workspace.find(f"jobs/{called}", GET_API, f"look up the job {called}")
         return None if found is None else _attempt(found, called, number)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _locked(self, name: str) -> AsyncIterator[None]:
         """Let no other process of this machine start the same job meanwhile."""
         from filelock import FileLock, Timeout
