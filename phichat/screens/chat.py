@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.content import Content
 from textual.message import Message
+from textual.widgets import Static
 
 from phichat.errors import PhichatError
 from phichat.screens.conversation import Conversation, Turn
+from phichat.screens.prompt import Prompt
 from phichat.screens.session import Session, problem_of
 from phichat.screens.talk import TalkScreen
 
@@ -90,8 +94,16 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         self._panel: ModelPanel | None = None
         self._aside: Sidebar | OptionsPanel | None = None
         """What is open beside the conversation."""
+        self._files: list[str] | None = None
         self._latest: str | None = None
         """The id of the conversation that was held last; empty: there is none; None: nobody has looked."""
+
+    class FilesFound(Message):
+        """Files that a person may mean."""
+
+        def __init__(self, names: list[str]) -> None:
+            super().__init__()
+            self.names = names
 
     class Looked(Message):
         """Which conversation was held last is known."""
@@ -169,6 +181,50 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         self._prompt.focus()
         if not self._prompt.has_focus:  # it comes into sight only with the next refresh
             self.call_after_refresh(self._prompt.focus)
+
+    # Files
+
+    async def completed(self, written: str) -> str | None:
+        if "@" not in written:
+            return written
+        from phichat.screens.attaching import attached
+
+        with self._told("Not attached"):
+            return await asyncio.to_thread(attached, written, self._folder)
+        return None
+
+    def on_prompt_naming(self, event: Prompt.Naming) -> None:
+        if event.part is not None:
+            self._find_files(event.part)
+
+    @work(group="files", exclusive=True, exit_on_error=False)
+    async def _find_files(self, part: str) -> None:
+        """Look for the files that a person may mean; the folder is read once for each mention."""
+        from phichat.screens.attaching import files_in, matches
+
+        if not part or self._files is None:
+            self._files = await asyncio.to_thread(files_in, self._folder)
+        self.post_message(self.FilesFound(matches(part, self._files)))
+
+    def on_chat_screen_files_found(self, event: FilesFound) -> None:
+        self._prompt.offer(event.names)
+
+    async def on_prompt_offering(self, event: Prompt.Offering) -> None:
+        await self.query("#offered").remove()
+        if event.names:
+            lines = [
+                Content.assemble((f"› @{name}", "bold $text-primary"))
+                if at == event.at
+                else Content(f"  @{name}")
+                for at, name in enumerate(event.names)
+            ]
+            offered = Static(Content("\n").join(lines), id="offered")
+            await self.query_one("#desk").mount(offered, before=self._prompt)
+
+    @property
+    def _folder(self) -> Path:
+        project = self.session.project
+        return (project.root if project else None) or Path.cwd()
 
     # What the keys do
 

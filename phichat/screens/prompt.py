@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
+from phichat.screens.attaching import begun
 from phichat.screens.keys import EDITING
 
 OWN_KEYS = ("up", "down", "pageup", "pagedown")
@@ -29,7 +30,7 @@ class Prompt(TextArea, inherit_bindings=False):
 ## Prompt
 
 What you write to the model. It is kept while the model loads; a question that is sent meanwhile
-waits its turn. Paste as many lines as you like.
+waits its turn. Paste as many lines as you like. `@` and the name of a file attach a text file.
 """
     BINDING_GROUP_TITLE = "Prompt"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,6 +54,13 @@ waits its turn. Paste as many lines as you like.
             id="prompt.newer",
             show=False,
         ),
+        Binding(
+            "tab",
+            "take_file",
+            "Attach",
+            tooltip="Attach the file that is offered.",
+            id="prompt.attach",
+        ),
         *_editing_keys(),
     ]
 
@@ -62,6 +70,19 @@ waits its turn. Paste as many lines as you like.
 
         text: str
 
+    @dataclass
+    class Naming(Message):
+        """The name of a file is being typed after an @; None: no longer."""
+
+        part: str | None
+
+    @dataclass
+    class Offering(Message):
+        """These files are offered, one of them chosen."""
+
+        names: list[str]
+        at: int
+
     def __init__(self, placeholder: str) -> None:
         super().__init__(placeholder=placeholder, highlight_cursor_line=False)
         # A steady cursor: blinking would wake the processor twice a second for nothing.
@@ -69,6 +90,9 @@ waits its turn. Paste as many lines as you like.
         self._sent: list[str] = []
         self._position = 0
         self._draft = ""
+        self._naming: str | None = None
+        self._offered: list[str] = []
+        self._chosen = 0
 
     def take(self) -> str:
         """Empty the field; what was in it can be brought back with the arrow keys."""
@@ -99,16 +123,51 @@ waits its turn. Paste as many lines as you like.
         self.replace("\n", *self.selection, maintain_selection_offset=False)
         self.scroll_cursor_visible()
 
+    def offer(self, names: list[str]) -> None:
+        """Offer files for the name that is being typed."""
+        self._offered = names if self._naming is not None else []
+        self._choose(0)
+
+    def action_take_file(self) -> None:
+        """Put the chosen file's name in the place of what was typed of it."""
+        row, column = self.cursor_location
+        start = (row, column - len(self._naming or ""))
+        self.replace(f"{self._offered[self._chosen]} ", start, (row, column), maintain_selection_offset=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Tab leads elsewhere unless a file is offered."""
+        if action == "take_file":
+            return bool(self._offered)
+        return super().check_action(action, parameters)
+
+    def on_text_area_selection_changed(self) -> None:
+        row, column = self.cursor_location
+        naming = begun(self.document.get_line(row)[:column])
+        if naming != self._naming:
+            self._naming = naming
+            self.post_message(self.Naming(naming))
+            if naming is None:
+                self.offer([])
+
+    def _choose(self, at: int) -> None:
+        self._chosen = at
+        self.post_message(self.Offering(self._offered, at))
+        self.screen.refresh_bindings()
+
     def action_older(self) -> None:
         """Go up a line; from the first, bring back an earlier question."""
-        if self._row > 0:
+        if self._offered:
+            self._choose((self._chosen - 1) % len(self._offered))
+        elif self._row > 0:
             self.action_cursor_up()
         elif self._position > 0:
             self._recall(self._position - 1)
 
     def action_newer(self) -> None:
         """Go down a line; from the last, bring back a later question, and finally the draft."""
-        if self._row < self.wrapped_document.height - 1:
+        if self._offered:
+            self._choose((self._chosen + 1) % len(self._offered))
+        elif self._row < self.wrapped_document.height - 1:
             self.action_cursor_down()
         elif self._position < len(self._sent):
             self._recall(self._position + 1)

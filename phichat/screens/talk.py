@@ -112,10 +112,19 @@ class TalkScreen(StageScreen):
     async def on_prompt_sent(self) -> None:
         if self.conversation.running:
             self.notify("What you wrote is kept: wait for the answer, or stop it.", timeout=4)
+            return
+        written = self._prompt.take()
+        question = await self.completed(written)
+        if question is None:
+            self._prompt.put(written)
         elif self._changing:
-            await self._change(self._changing, self._prompt.take())
+            await self._change(self._changing, question)
         else:
-            await self._ask(self._prompt.take())
+            await self._ask(question)
+
+    async def completed(self, written: str) -> str | None:
+        """What is asked when this is written; None: it cannot be, and the person knows."""
+        return written
 
     async def _ask(self, question: str) -> None:
         turn = self.conversation.ask(question)
