@@ -54,7 +54,7 @@ class TalkScreen(StageScreen):
         Binding(
             "ctrl+t",
             "go_on",
-            "Go on",
+            "More",
             tooltip="Let the model go on with its unfinished answer.",
             id="chat.continue",
         ),

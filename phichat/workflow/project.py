@@ -499,10 +499,10 @@ class Project:
 
     async def aclose(self) -> None:
         """Let go of connections; what runs, runs on."""
-        if self._history is not None:
-            await self._history.aclose()
-        if self._backend is not None:
-            await self._guard.call(self._backend.aclose())
+        # At once: whichever takes long must not keep the other from letting go.
+        history = [self._history.aclose()] if self._history is not None else []
+        backend = [self._guard.call(self._backend.aclose())] if self._backend is not None else []
+        await asyncio.gather(*history, *backend)
 
     async def __aenter__(self) -> Project:
         return self
