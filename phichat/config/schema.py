@@ -30,7 +30,7 @@ class DataConfig(Written):
         description="file, folder, or dataset of the Hugging Face hub",
     )
     split: str | None = Field(default=None, examples=["train"], description="split of a hub dataset")
-    test_size: float = Field(default=0.2, gt=0, lt=1, description="share of the rows held out to evaluate on")
+    test_size: float = Field(default=0.2, ge=0, lt=1, description="share of the rows held out to evaluate on")
     seed: int = Field(default=0, ge=0, description="decides which rows are held out")
     max_length: int | None = Field(
         default=None,

@@ -131,11 +131,22 @@ train on and rows to evaluate on. What was found can be mended with a key.
             prepared = await self.preparing(project, wanted, self._tell_of)
         except BadRowsError as error:
             refused = await asyncio.to_thread(open_prepared, error.problems_file.parent)
+            self._ended("The data has bad rows.", ok=False)
             self.post_message(self.Failed(error, refused))
+        except asyncio.CancelledError:
+            self.session.ended("data")
+            raise
         except Exception as error:
+            self._ended("The data could not be prepared.", ok=False)
             self.post_message(self.Failed(problem_of(error), None))
         else:
+            self._ended("The data is prepared.", ok=True)
             self.post_message(self.Loaded(prepared, wanted))
+            self.session.look_soon()
+
+    def _ended(self, news: str, *, ok: bool) -> None:
+        """Let every screen know; who looks at this one sees it anyway."""
+        self.session.ended("data", "" if self.is_current else news, ok=ok)
 
     def _tell_of(self, event: Event) -> None:
         self.post_message(self.Went(event))
@@ -157,6 +168,7 @@ train on and rows to evaluate on. What was found can be mended with a key.
         self.wanted = wanted
         await self._show(DataProgress(wanted.source))
         self._busy("preparing data")
+        self.session.working("data", "preparing data")
         self._worker = self._prepare(self._project, wanted)
 
     # What is to be seen

@@ -66,6 +66,8 @@ async def test_the_demo_takes_one_key_and_leads_to_training(pilot: Pilot[None], 
     await pilot.press("d")
     await opened(pilot)
     assert "51 to train on, 9 held out" in picture(pilot)
+    await until(pilot, lambda: "Data ✓" in picture(pilot))
+    assert not screen(pilot).session.activities
     assert json.loads((folder(project_of(pilot)) / "current.json").read_text())
     await pilot.press("t")
     assert pilot.app.current_mode == "train"
