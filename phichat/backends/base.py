@@ -120,6 +120,10 @@ class DeploymentState(Value):
     """Percent of the endpoint's requests that it answers."""
     model: str = ""
     detail: str = ""
+    endpoint: str = ""
+    """The endpoint whose requests it shares with others; empty where it has an address of its own."""
+    previous: bool = False
+    """Whether it answered before the present one, so that a rollback goes to it."""
 
 
 class Resource(Value):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -13,15 +13,24 @@ from phichat.errors import AuthError, BackendError, NotFoundError, QuotaError, U
 if TYPE_CHECKING:
     import httpx
 
+Refused = Callable[["httpx.Response"], Awaitable[BackendError]]
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
 """How long a server may say nothing: reading a long conversation on a slow processor takes minutes."""
 
 
 async def stream_chat(
-    access: Access, messages: Sequence[Message], options: ChatOptions
+    access: Access,
+    messages: Sequence[Message],
+    options: ChatOptions,
+    *,
+    url: str = "",
+    headers: Mapping[str, str] | None = None,
+    refused: Refused | None = None,
 ) -> AsyncGenerator[str | Usage, None]:
     """The answer piece by piece, then one `Usage`; closing the generator ends the request.
+
+    A service with another address, more headers or refusals of its own says so.
 
     Raises:
         AuthError: the key is wrong.
@@ -31,15 +40,16 @@ async def stream_chat(
     """
     import httpx
 
-    url = f"{access.base_url.rstrip('/')}/chat/completions"
-    headers = {"Authorization": f"Bearer {access.key}", "Accept": "text/event-stream, application/json"}
+    url = url or f"{access.base_url.rstrip('/')}/chat/completions"
+    own = {"Authorization": f"Bearer {access.key}", "Accept": "text/event-stream, application/json"}
+    sent = {**own, **(headers or {})}
     try:
         async with (
             client(access.base_url) as http,
-            http.stream("POST", url, json=_body(access, messages, options), headers=headers) as response,
+            http.stream("POST", url, json=_body(access, messages, options), headers=sent) as response,
         ):
             if response.status_code != httpx.codes.OK:
-                raise await refusal(response)
+                raise await (refused or refusal)(response)
             async for part in _parts(response):
                 yield part
     except httpx.TimeoutException as error:
@@ -63,8 +73,13 @@ def client(base_url: str) -> httpx.AsyncClient:
 async def refusal(response: httpx.Response) -> BackendError:
     """The error that an HTTP answer other than 200 stands for, in the server's own words where it has any."""
     text = (await response.aread()).decode("utf-8", errors="replace")
-    message = _message(text) or f"{_host(str(response.url))} answered {response.status_code}."
-    match response.status_code:
+    message = sentence(text) or f"{_host(str(response.url))} answered {response.status_code}."
+    return error_of(response.status_code, message)
+
+
+def error_of(status: int, message: str) -> BackendError:
+    """The error that an HTTP status stands for."""
+    match status:
         case 401 | 403:
             return AuthError(message, "The key was refused; deploy again or check who you are signed in as.")
         case 404:
@@ -124,7 +139,7 @@ async def _parts(response: httpx.Response) -> AsyncIterator[str | Usage]:
             break
         chunk = json.loads(data)
         if "error" in chunk:
-            raise BackendError(_message(data) or "The server failed in the middle of the answer.")
+            raise BackendError(sentence(data) or "The server failed in the middle of the answer.")
         for choice in chunk.get("choices", ()):
             reason = choice.get("finish_reason") or reason
             if piece := choice.get("delta", {}).get("content"):
@@ -149,7 +164,7 @@ def _usage(answer: dict[str, Any], reason: str) -> Usage:
     )
 
 
-def _message(text: str) -> str:
+def sentence(text: str) -> str:
     """The sentence in an error body, whatever its shape; empty if there is none."""
     try:
         body = json.loads(text)

@@ -1,4 +1,4 @@
-"""Azure keeps the promises of every backend, as far as training goes: a stand-in really trains."""
+"""Azure keeps the promises of every backend: a stand-in really trains, and really runs containers."""
 
 from __future__ import annotations
 
@@ -11,18 +11,7 @@ import pytest
 
 from phichat.backends.azureml import arm
 from phichat.testing import BackendConformance
-from phichat.testing.chats import ChatTests
-from phichat.testing.deployments import DeploymentTests
 from tests.azure.standin.cloud import SUBSCRIPTION, opened
-
-LATER = "deployments on Azure are still to come: deploy, chat and delete say so in a sentence"
-DEPLOYING = [
-    *(name for tests in (ChatTests, DeploymentTests) for name in vars(tests) if name.startswith("test_")),
-    "test_plan_changes_nothing",
-    "test_logs_are_lines",
-    "test_resources_list_what_is_alive",
-]
-"""The standard tests that need a deployment."""
 
 
 @pytest.mark.timeout(300)
@@ -41,7 +30,6 @@ class TestAzureML(BackendConformance):
     check_seconds = 60
     train_seconds = 120
     deploy_seconds = 120
-    skips: ClassVar = dict.fromkeys(DEPLOYING, LATER)
 
     @pytest.fixture(autouse=True, scope="class")
     @classmethod

@@ -116,6 +116,19 @@ async def there(workspace: Workspace, asset: Asset) -> bool:
 
 async def make(workspace: Workspace, asset: Asset, report: Report) -> None:
     """Bring the files up and register them; what an earlier attempt brought up already stays."""
+    address = await bring(workspace, asset, report, plain=asset.kind == "codes")
+    tags = {"phichat": workspace.account.project}
+    properties: dict[str, Any] = {"isAnonymous": False, "isArchived": False, "tags": tags}
+    if asset.kind == "codes":
+        properties["codeUri"] = address
+    else:
+        properties |= {"dataType": "uri_folder", "dataUri": address}
+    doing = f"register {asset.label}"
+    await workspace.put(asset.path, API[asset.kind], {"properties": properties}, doing)
+
+
+async def bring(workspace: Workspace, asset: Asset, report: Report, *, plain: bool) -> str:
+    """Bring the files up; their folder's address, `plain` as the storage calls it, else as jobs do."""
     total, carried = sum(path.stat().st_size for path in asset.files.values()), 0
     loop = asyncio.get_running_loop()
 
@@ -130,17 +143,14 @@ async def make(workspace: Workspace, asset: Asset, report: Report) -> None:
     try:
         with stopping() as stop:
             await workspace.run(doing, lambda: storage.upload(asset.prefix, asset.files, told, stop))
-        address = storage.url(asset.prefix) if asset.kind == "codes" else uri(asset.prefix)
+        return storage.url(asset.prefix) if plain else uri(asset.prefix)
     finally:
         storage.close()
-    tags = {"phichat": workspace.account.project}
-    properties: dict[str, Any] = {"isAnonymous": False, "isArchived": False, "tags": tags}
-    if asset.kind == "codes":
-        properties["codeUri"] = address
-    else:
-        properties |= {"dataType": "uri_folder", "dataUri": address}
-    doing = f"register {asset.label}"
-    await workspace.put(asset.path, API[asset.kind], {"properties": properties}, doing)
+
+
+def weights(title: str, folder: Path) -> Asset:
+    """A model's folder on this machine."""
+    return _asset("data", "model", f"phichat-{_slug(title)}", _files(folder))
 
 
 def _asset(kind: Literal["codes", "data"], step: str, name: str, files: Mapping[str, Path]) -> Asset:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from phichat.backends.azureml import alive, fetching
 from phichat.backends.azureml.account import Account, project_of
+from phichat.backends.azureml.deploying import Deploying
 from phichat.backends.azureml.jobs import Jobs
+from phichat.backends.azureml.scoring import Scoring
 from phichat.backends.azureml.settings import AzureMLSettings
 from phichat.backends.azureml.watching import Watching
 from phichat.backends.azureml.workspace import Workspace
 from phichat.backends.base import (
+    Access,
     Backend,
     ChatOptions,
     Check,
@@ -45,6 +48,8 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         self._workspace = Workspace(self.account)
         self._jobs = Jobs(self._workspace, workdir)
         self._watching = Watching(self._workspace, self._jobs)
+        self._scoring = Scoring(self._workspace)
+        self._deploying = Deploying(self._workspace, self._jobs, self._scoring, workdir)
 
     async def check(self) -> list[Check]:
         return await self.account.check()
@@ -56,7 +61,7 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         if spec is None:
             return await self.account.plan()
         if isinstance(spec, DeploySpec):
-            self._unsupported("deploy a model yet")
+            return await self._deploying.plan(spec)
         return await self._jobs.plan(spec)
 
     async def provision(self, report: Report) -> None:
@@ -66,7 +71,7 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         return await self.account.estimate(spec)
 
     async def resources(self) -> list[Resource]:
-        return await alive.clusters(self._workspace)
+        return [*await alive.serving(self._workspace), *await alive.clusters(self._workspace)]
 
     async def remove(self, resource: Resource, report: Report) -> None:
         await alive.remove(self._workspace, resource, report)
@@ -88,22 +93,30 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         return await fetching.fetch(self._workspace, self._jobs, job.id, directory, report)
 
     async def logs(self, what: Job | Deployment) -> AsyncGenerator[str, None]:
-        if not isinstance(what, Job):
-            self._unsupported("show the logs of a deployment yet")
+        if isinstance(what, Deployment):
+            for line in await self._deploying.log(what.id):
+                yield line
+            return
         async with contextlib.aclosing(self._watching.logs(what.id)) as lines:
             async for line in lines:
                 yield line
 
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
-        self._unsupported("deploy a model yet")
+        return await self._deploying.deploy(spec, report)
 
     async def deployments(self) -> list[DeploymentState]:
-        return []
+        return await self._deploying.states()
 
     async def delete(self, deployment: Deployment) -> None:
-        self._unsupported("delete a deployment yet")
+        await self._deploying.delete(deployment.id)
+
+    async def set_traffic(self, endpoint: str, weights: Mapping[str, int], report: Report) -> None:
+        await self._deploying.set_traffic(endpoint, weights, report)
 
     def chat(
         self, deployment: Deployment, messages: Sequence[Message], options: ChatOptions
     ) -> AsyncGenerator[str | Usage, None]:
-        self._unsupported("chat with a deployment yet")
+        return self._scoring.chat(deployment.id, messages, options)
+
+    async def access(self, deployment: Deployment) -> Access:
+        return await self._scoring.access(deployment.id)

@@ -41,6 +41,8 @@ class Attempt(NamedTuple):
     """In small letters."""
     tags: dict[str, str]
     url: str
+    data: str = ""
+    """Its rows, as `data/NAME/VERSION`."""
 
 
 class Jobs:
@@ -252,7 +254,9 @@ def _attempt(told: Json, name: str, number: int) -> Attempt:
     properties = told.get("properties", {})
     studio = (properties.get("services") or {}).get("Studio") or {}
     state = str(properties.get("status", "")).lower()
-    return Attempt(name, number, state, properties.get("tags") or {}, studio.get("endpoint", ""))
+    rows = str(((properties.get("inputs") or {}).get("data") or {}).get("uri", ""))
+    data = "data/" + rows.partition("/data/")[2].replace("/versions", "") if "/data/" in rows else ""
+    return Attempt(name, number, state, properties.get("tags") or {}, studio.get("endpoint", ""), data)
 
 
 def _config(spec: TrainSpec | EvalSpec, base: Base) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from phichat.backends.base import Settings
@@ -31,6 +33,14 @@ class AzureMLSettings(Settings):
         description="The machine that trains: one A100; Standard_E16s_v3 needs no quota for GPUs.",
     )
     serve_size: str = Field(default="Standard_E4s_v3", description="The machine that answers chats.")
+    endpoint_auth: Literal["key", "aml_token", "aad_token"] = Field(
+        default="key",
+        description="What opens a new endpoint: a key, a token of Azure ML, or the sign-in itself.",
+    )
+    gradual_traffic: bool = Field(
+        default=False,
+        description="Give a new deployment 10, 50, then all of the requests, with a question between.",
+    )
     instance_count: int = Field(default=1, ge=1, le=64, description="Machines that train one model together.")
     compute: str = Field(default="", description="The cluster that trains; default: named after its size.")
     time_limit: float = Field(

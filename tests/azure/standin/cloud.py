@@ -13,14 +13,17 @@ from tests.azure.standin.faults import Fault
 from tests.azure.standin.proxy import Proxy
 from tests.azure.standin.services.blobs import Blobs
 from tests.azure.standin.services.compute import Compute
+from tests.azure.standin.services.endpoints import Endpoints
 from tests.azure.standin.services.history import History
 from tests.azure.standin.services.jobs import Jobs
 from tests.azure.standin.services.login import Login
+from tests.azure.standin.services.models import Models
 from tests.azure.standin.services.prices import Prices
 from tests.azure.standin.services.quotas import Quotas
 from tests.azure.standin.services.registered import Registered
 from tests.azure.standin.services.resources import Resources
 from tests.azure.standin.services.roles import Roles
+from tests.azure.standin.services.scoring import Scoring
 from tests.azure.standin.services.slowly import Slowly
 from tests.azure.standin.services.subscriptions import Subscriptions
 from tests.azure.standin.services.workspaces import Workspaces
@@ -53,6 +56,9 @@ class Cloud:
         self.registered = Registered(self.blobs)
         self.jobs = Jobs(self.blobs, self.registered, folder / "nodes")
         self.history = History(self.jobs)
+        self.models = Models(self.blobs, self.jobs)
+        self.endpoints = Endpoints(self.models, self.registered, folder / "containers")
+        self.scoring = Scoring(self.endpoints)
         self.slowly = Slowly()
         self.subscriptions = Subscriptions(SUBSCRIPTION, TENANT, self.slowly)
         self.resources = Resources(self.subscriptions, self.workspaces, self.slowly)
@@ -66,6 +72,9 @@ class Cloud:
             self.registered,
             self.jobs,
             self.history,
+            self.models,
+            self.endpoints,
+            self.scoring,
             self.subscriptions,
             self.roles,
             self.quotas,
@@ -130,6 +139,7 @@ def opened(folder: Path) -> Iterator[tuple[Cloud, dict[str, str]]]:
     finally:
         proxy.close()
         cloud.jobs.close()
+        cloud.endpoints.close()
 
 
 def _environment(url: str, trusted: Path) -> dict[str, str]:

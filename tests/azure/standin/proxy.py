@@ -7,7 +7,7 @@ import socket
 import socketserver
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from http.server import BaseHTTPRequestHandler
 from io import BufferedIOBase
 
@@ -72,6 +72,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response_only(response.status)
         for name, value in response.headers.items():
             self.send_header(name, value)
+        if response.stream is not None:
+            self._streamed(response.stream)
+            return
         if "Content-Length" not in response.headers:
             self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
@@ -79,6 +82,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = _any  # noqa: N815  # names of http.server
+
+    def _streamed(self, pieces: Generator[bytes, None, None]) -> None:
+        """Send each piece when it is there; a client that goes away ends what makes them."""
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with contextlib.closing(pieces):
+            for piece in pieces:
+                if piece:
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+        self.wfile.write(b"0\r\n\r\n")
 
     def _acknowledge(self) -> None:
         """Let the client send the body: it waits until the headers are acknowledged, else for 40 ms."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 Json = dict[str, Any]
 MUTATING = frozenset({"PUT", "POST", "PATCH", "DELETE"})
 READING_POSTS = re.compile(
-    r"/(?:listSecrets|listKeys|oauth2|token|get-client-secret)\b|checkAccess", re.IGNORECASE
+    r"/(?:listSecrets|listKeys|getLogs|score|chat/completions|oauth2|token|get-client-secret)\b|checkAccess",
+    re.IGNORECASE,
 )
 """POSTs that change nothing: they only ask in a way that no address shows."""
 
@@ -66,6 +67,8 @@ class Response:
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Generator[bytes, None, None] | None = field(default=None, repr=False)
+    """Sent piece by piece instead of `body`, as it comes."""
 
 
 def answer(value: Any, status: int = 200, **headers: str) -> Response:

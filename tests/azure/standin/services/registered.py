@@ -59,4 +59,6 @@ class Registered(Service):
 
 
 def _what(told: Json) -> Json:
-    return {name: told.get(name) for name in ("image", "condaFile", "codeUri", "dataUri", "dataType")}
+    return {
+        name: told.get(name) for name in ("image", "condaFile", "codeUri", "dataUri", "dataType", "build")
+    }

@@ -1,0 +1,378 @@
+"""Deploying without downtime: a new deployment gets its first request only when it has answered a test."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from phichat.backends.azureml import container, registering
+from phichat.backends.azureml.endpoints import (
+    PREVIOUS,
+    Endpoints,
+    Ref,
+    deployment_name,
+    endpoint_name,
+    leading,
+    made,
+    ref_of,
+    share,
+    state_of,
+)
+from phichat.backends.azureml.failures import clean, diagnose
+from phichat.backends.azureml.registering import Model
+from phichat.backends.base import ChatOptions, Deployment, DeploymentState, DeploySpec, Message
+from phichat.backends.locks import locked
+from phichat.errors import BackendError, NotFoundError, UnavailableError
+from phichat.events import Log, Step
+
+if TYPE_CHECKING:
+    from phichat.backends.azureml.arm import Json
+    from phichat.backends.azureml.assets import Asset
+    from phichat.backends.azureml.jobs import Jobs
+    from phichat.backends.azureml.scoring import Scoring
+    from phichat.backends.azureml.workspace import Workspace
+    from phichat.backends.base import Report
+
+PROBE = {"failureThreshold": 30, "successThreshold": 1, "period": "PT100S", "initialDelay": "PT500S"}
+"""Generous, as in Microsoft's tutorial: with the defaults a large model is killed while it loads."""
+REQUESTS = {"maxConcurrentRequestsPerInstance": 3, "requestTimeout": "PT3M", "maxQueueWait": "PT2M"}
+STEPS = (10, 50, 100)
+"""Percent of the requests that a new deployment gets, one after the other, where that is wanted."""
+SHOWN = 20
+"""Last lines of a container's log that are told when it fails."""
+TEST = ChatOptions(max_new_tokens=16, temperature=0)
+
+
+class Wanted(NamedTuple):
+    """What is to be deployed, with every name that it will have."""
+
+    spec: DeploySpec
+    ref: Ref
+    model: Model
+    image: Asset
+    size: str
+
+
+class Deploying:
+    """Makes, lists and deletes deployments; nothing is remembered here."""
+
+    def __init__(self, workspace: Workspace, jobs: Jobs, scoring: Scoring, workdir: Path) -> None:
+        self._workspace = workspace
+        self._jobs = jobs
+        self._scoring = scoring
+        self._locks = workdir / "locks"
+        self._endpoints = Endpoints(workspace)
+
+    async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
+        """Make a model answer chats; what answered before is kept, without requests, for a rollback.
+
+        Raises:
+            NotFoundError: there is no such model.
+            BackendError: the new deployment failed and was removed; requests go where they went.
+        """
+        wanted = await self._wanted(spec, report, pull=True)
+        async with self._locked(wanted.ref.endpoint):
+            await self._have_model(wanted, report)
+            await self._have_container(wanted, report)
+            endpoint = await self._have_endpoint(wanted.ref.endpoint, report)
+            await self._have_deployment(wanted, report)
+            if share(endpoint).get(wanted.ref.name) != 100:
+                await self._tested(wanted, report)
+                await self._shift(wanted, share(endpoint), report)
+        return Deployment(id=wanted.ref.id, url=await self._url(wanted.ref.endpoint))
+
+    async def plan(self, spec: DeploySpec) -> list[Step]:
+        """What `deploy` would do; only looks."""
+        wanted = await self._wanted(spec, _ignore, pull=False)
+        workspace, ref = self._workspace, wanted.ref
+        endpoint = await self._endpoints.find(ref.endpoint)
+        there = endpoint is not None and await self._endpoints.deployment(ref) is not None
+        answers = endpoint is not None and share(endpoint).get(ref.name) == 100
+        found = [
+            ("model", wanted.model.label, await registering.there(workspace, wanted.model)),
+            ("container", wanted.image.label, await container.there(workspace, wanted.image)),
+            ("endpoint", ref.endpoint, endpoint is not None),
+            ("deployment", f"{ref.name} on {wanted.size}", there),
+            ("smoke test", "held-out questions", answers),
+            ("traffic", f"100 % to {ref.name}", answers),
+        ]
+        return [Step(name=n, state="reused" if ok else "planned", detail=told) for n, told, ok in found]
+
+    async def states(self) -> list[DeploymentState]:
+        """Every deployment of the project, the oldest of an endpoint first."""
+        found = []
+        for endpoint in await self._endpoints.all():
+            name, previous = endpoint["name"], (endpoint.get("tags") or {}).get(PREVIOUS)
+            url, traffic = str(endpoint["properties"].get("scoringUri") or ""), share(endpoint)
+            for each in sorted(await self._endpoints.deployments(name), key=made):
+                state = _state(Ref(name, each["name"]), each, traffic, url)
+                found.append(state.model_copy(update={"previous": each["name"] == previous}))
+        return found
+
+    async def delete(self, deployment_id: str) -> None:
+        """Delete a deployment; if it has requests they go to another one first, where there is one."""
+        ref = ref_of(deployment_id)
+        if ref is None:
+            return
+        async with self._locked(ref.endpoint):
+            endpoint = await self._endpoints.find(ref.endpoint)
+            if endpoint is None:
+                return
+            self._ours(endpoint)
+            await self._endpoints.withdraw(ref, endpoint)
+            await self._endpoints.undeploy(ref)
+
+    async def set_traffic(self, name: str, weights: Mapping[str, int], report: Report) -> None:
+        """Share an endpoint's requests among its deployments, by name or id.
+
+        Raises:
+            NotFoundError: there is no such endpoint or deployment.
+            BackendError: the shares are not 100 % together.
+        """
+        asked = {each.rpartition("/")[2]: int(percent) for each, percent in weights.items()}
+        if sum(asked.values()) != 100 or min(asked.values()) < 0:
+            told = f"The shares are {sum(asked.values())} % together."
+            raise BackendError(told, "Give shares that make 100 % together.")
+        async with self._locked(name):
+            endpoint = await self._endpoints.find(name)
+            if endpoint is None:
+                raise NotFoundError(f"There is no endpoint {name!r}.", "phichat status")
+            self._ours(endpoint)
+            known = {each["name"]: each for each in await self._endpoints.deployments(name)}
+            for each in asked:
+                if each not in known:
+                    told = f"The endpoint {name} has no deployment {each!r}."
+                    raise NotFoundError(told, "phichat status")
+            told = ", ".join(f"{percent} % to {each}" for each, percent in asked.items())
+            report(Step(name="traffic", state="running", detail=told))
+            await self._endpoints.share(name, asked, leading(share(endpoint), besides=leading(asked)))
+            report(Step(name="traffic", state="done", detail=told))
+
+    async def log(self, deployment_id: str) -> list[str]:
+        """What a deployment's container has written.
+
+        Raises:
+            NotFoundError: there is no such deployment.
+        """
+        ref = ref_of(deployment_id)
+        if ref is None or await self._endpoints.deployment(ref) is None:
+            raise NotFoundError(f"There is no deployment {deployment_id!r} on Azure.", "phichat status")
+        return [clean(line) for line in await self._endpoints.log(ref)]
+
+    async def _wanted(self, spec: DeploySpec, report: Report, *, pull: bool) -> Wanted:
+        account = self._workspace.account
+        model = await registering.model_of(spec, self._jobs, report, pull=pull)
+        place = await self._workspace.place()
+        named = (place.subscription, place.group, place.workspace)
+        endpoint = endpoint_name(spec.endpoint, named, account.project)
+        size, image = spec.size or account.settings.serve_size, container.context()
+        name = deployment_name(spec.name, model.path, image.version, size)
+        return Wanted(spec, Ref(endpoint, name), model, image, size)
+
+    async def _have_model(self, wanted: Wanted, report: Report) -> None:
+        async with _step("model", wanted.model.label, report) as step:
+            if await registering.there(self._workspace, wanted.model):
+                step.reused = True
+            else:
+                await registering.register(self._workspace, wanted.model, report)
+
+    async def _have_container(self, wanted: Wanted, report: Report) -> None:
+        async with _step("container", wanted.image.label, report) as step:
+            if await container.there(self._workspace, wanted.image):
+                step.reused = True
+            else:
+                await container.make(self._workspace, wanted.image, report)
+
+    async def _have_endpoint(self, name: str, report: Report) -> Json:
+        async with _step("endpoint", name, report) as step:
+            found = await self._endpoints.find(name)
+            if found is not None:
+                self._ours(found)
+            if found is not None and state_of(found) != "failed":
+                step.reused = True
+                return found
+            return await self._endpoints.make(name)
+
+    async def _have_deployment(self, wanted: Wanted, report: Report) -> None:
+        ref = wanted.ref
+        async with _step("deployment", f"{ref.name} on {wanted.size}", report) as step:
+            found = await self._endpoints.deployment(ref)
+            if found is not None and state_of(found) in ("failed", "canceled"):
+                await self._endpoints.undeploy(ref)
+                found = None
+            step.reused = found is not None and state_of(found) == "succeeded"
+            if step.reused:
+                return
+            try:
+                if found is not None:
+                    await self._endpoints.settled(ref)
+                else:
+                    await self._endpoints.deploy(ref, await self._body(wanted))
+            except UnavailableError:
+                raise  # Azure goes on with it: the same command waits for it again
+            except BackendError as error:
+                raise await self._given_up(ref, error, report) from error
+
+    async def _tested(self, wanted: Wanted, report: Report) -> None:
+        """Ask the new deployment what was held out; only one that answers gets requests."""
+        asked = await registering.questions(self._workspace, wanted.model)
+        async with _step("smoke test", f"{len(asked)} questions", report):
+            try:
+                for question in asked:
+                    message = Message(role="user", content=question)
+                    async for _ in self._scoring.chat(wanted.ref.id, [message], TEST):
+                        pass
+            except BackendError as error:
+                raise await self._given_up(wanted.ref, error, report) from error
+
+    async def _shift(self, wanted: Wanted, before: dict[str, int], report: Report) -> None:
+        """Give the new deployment the requests, at once or in steps with a question between them."""
+        name, old = wanted.ref.name, leading(before, besides=wanted.ref.name)
+        gradual = self._workspace.account.settings.gradual_traffic and old
+        async with _step("traffic", f"100 % to {name}", report):
+            for percent in STEPS if gradual else STEPS[-1:]:
+                if percent <= before.get(name, 0):
+                    continue
+                weights = {name: percent, **({old: 100 - percent} if percent < 100 else {})}
+                await self._endpoints.share(wanted.ref.endpoint, weights, old)
+                if percent < 100:
+                    report(Step(name="traffic", state="running", detail=f"{percent} % to {name}"))
+                    await self._still_good(wanted, before, report)
+
+    async def _still_good(self, wanted: Wanted, before: dict[str, int], report: Report) -> None:
+        message = Message(role="user", content=registering.HELLO)
+        try:
+            async for _ in self._scoring.chat(wanted.ref.id, [message], TEST):
+                pass
+        except BackendError as error:
+            await self._endpoints.share(wanted.ref.endpoint, before)
+            raise await self._given_up(wanted.ref, error, report) from error
+
+    async def _given_up(self, ref: Ref, error: BackendError, report: Report) -> BackendError:
+        """Remove a deployment that failed, and say why in one sentence, by its container's own log."""
+        lines: list[str] = []
+        with contextlib.suppress(BackendError):  # a container that never was has no log
+            lines = await self._endpoints.log(ref)
+        for line in lines[-SHOWN:]:
+            report(Log(line=clean(line)))
+        cause = _cause(lines, error)
+        try:
+            await self._endpoints.undeploy(ref)
+        except BackendError as left:
+            told = f"{cause.message} It could not be removed and goes on costing: {left.message}"
+            return type(cause)(told, "phichat down")
+        return cause
+
+    async def _body(self, wanted: Wanted) -> Json:
+        top = (await self._workspace.place()).workspace_path
+        properties: dict[str, Any] = {
+            "endpointComputeType": "Managed",
+            "instanceType": wanted.size,
+            "model": f"{top}/{wanted.model.path}",
+            "environmentId": f"{top}/{container.path(wanted.image)}",
+            "environmentVariables": {"PHICHAT_MODEL": wanted.model.title},
+            "requestSettings": REQUESTS,
+            "livenessProbe": PROBE,
+            "readinessProbe": PROBE,
+            "scaleSettings": {"scaleType": "Default"},
+            "appInsightsEnabled": False,
+            "egressPublicNetworkAccess": "Enabled",
+        }
+        return {
+            "location": (await self._workspace.place()).location,
+            "tags": await self._tags(wanted),
+            "sku": {"name": "Default", "capacity": 1},
+            "properties": properties,
+        }
+
+    async def _tags(self, wanted: Wanted) -> dict[str, str]:
+        now = time.time()
+        tags = {
+            "phichat": self._workspace.account.project,
+            "phichat-name": wanted.spec.name,
+            "phichat-model": wanted.model.title,
+            "phichat-version": wanted.model.label,
+            "phichat-made": _stamp(now),
+        }
+        if template := await registering.template_of(self._workspace, wanted.model):
+            tags["phichat-template"] = template
+        if wanted.spec.ttl_hours is not None:
+            tags["phichat-until"] = _stamp(now + wanted.spec.ttl_hours * 3600)
+        return tags
+
+    async def _url(self, name: str) -> str:
+        found = await self._endpoints.find(name)
+        return str(found["properties"].get("scoringUri") or "") if found else ""
+
+    def _ours(self, endpoint: Json) -> None:
+        """See that an endpoint is this project's.
+
+        Raises:
+            BackendError: it is somebody else's.
+        """
+        if (endpoint.get("tags") or {}).get("phichat") != self._workspace.account.project:
+            told = f"The endpoint {endpoint['name']} belongs to somebody else."
+            raise BackendError(told, "Choose another deploy.endpoint in phichat.toml.")
+
+    @contextlib.asynccontextmanager
+    async def _locked(self, endpoint: str) -> AsyncIterator[None]:
+        self._locks.mkdir(parents=True, exist_ok=True)
+        async with locked(self._locks / f"endpoint-{endpoint}.lock"):
+            yield
+
+
+class _Stepping:
+    """A step that is being taken."""
+
+    reused = False
+
+
+@contextlib.asynccontextmanager
+async def _step(name: str, detail: str, report: Report) -> AsyncIterator[_Stepping]:
+    """Report a step's beginning, and how it ended."""
+    report(Step(name=name, state="running", detail=detail))
+    step = _Stepping()
+    try:
+        yield step
+    except BackendError as error:
+        report(Step(name=name, state="failed", detail=error.message))
+        raise
+    report(Step(name=name, state="reused" if step.reused else "done", detail=detail))
+
+
+def _state(ref: Ref, told: Json, traffic: Mapping[str, int], url: str) -> DeploymentState:
+    state, tags = state_of(told), told.get("tags") or {}
+    detail = str((told.get("properties") or {}).get("instanceType", ""))
+    if state != "succeeded":
+        detail = f"{detail}, {state}"
+    if until := tags.get("phichat-until"):
+        detail += f", {'its time is up' if until < _stamp(time.time()) else f'until {until}'}"
+    return DeploymentState(
+        deployment=Deployment(id=ref.id, url=url),
+        healthy=state == "succeeded",
+        traffic=traffic.get(ref.name, 0),
+        model=str(tags.get("phichat-model", "")),
+        detail=detail,
+        endpoint=ref.endpoint,
+    )
+
+
+def _cause(lines: list[str], error: BackendError) -> BackendError:
+    """Why a deployment failed: what its container said last, else what Azure says."""
+    for line in reversed(lines):
+        if '"state": "failed"' in line or '"state":"failed"' in line:
+            said = clean(line.partition('"detail": "')[2].partition('"')[0]) or clean(line)
+            return BackendError(f"The container could not serve the model: {said}", "phichat logs")
+    known = diagnose("\n".join(lines)) if lines else None
+    return type(known)(f"The container failed. {known.message}", known.hint) if known else error
+
+
+def _stamp(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
+
+
+def _ignore(event: object) -> None:
+    """For what nobody waits to hear."""
