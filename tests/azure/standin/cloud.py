@@ -102,8 +102,10 @@ class Cloud:
 
     def empty(self) -> None:
         """Remove everything that was made."""
+        self.endpoints.empty()
         for made in (self.workspaces.found, self.compute.found, self.registered.found, self.jobs.found):
             made.clear()
+        self.models.found.clear()
         self.blobs.clear()
 
     def _handled(self, request: Request) -> Response:

@@ -61,6 +61,13 @@ class Endpoints(Service):
                 if live.container:
                     live.container.kill()
 
+    def empty(self) -> None:
+        """Remove everything."""
+        self.close()
+        self.found.clear()
+        self.failing.clear()
+        self.taken.clear()
+
     def rotate(self, name: str) -> None:
         """Give an endpoint new keys."""
         self.found[name].keys = [secrets.token_urlsafe(24) for _ in range(2)]
