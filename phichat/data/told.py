@@ -13,7 +13,7 @@ def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     counts, split = manifest.counts, manifest.split
     yield "source", f"{manifest.source} {manifest.revision[:12]}".rstrip()
     for part in manifest.parts:
-        yield "", f"{part.name}: {part.rows:,} rows, {part.kind}, {part.format} ({part.evidence})"
+        yield "", f"{part.name}: {_rows(part.rows)}, {part.kind}, {part.format} ({part.evidence})"
     how = "as the source divides them" if split.given else f"{split.share:.1%} held out, seed {split.seed}"
     yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({how})"
     if counts.bad:
@@ -27,7 +27,7 @@ def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
             rows = counts.train + counts.eval
             yield (
                 "truncated",
-                f"{counts.truncated:,} rows ({counts.truncated / rows:.1%}) at {manifest.max_length:,}",
+                f"{_rows(counts.truncated)} ({counts.truncated / rows:.1%}) at {manifest.max_length:,}",
             )
     for field, times in manifest.ignored.items():
         yield "ignored", f"{field} ({times:,} times): no field of a conversation"
@@ -47,8 +47,12 @@ def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:
         ("leakage", counts.leaked, "leakage"),
     ):
         if count:
-            yield name, f"{count:,} rows{done.get(manifest.treated[treated], '')}"
+            yield name, f"{_rows(count)}{done.get(manifest.treated[treated], '')}"
     if counts.personal_rows:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.personal.items())
-        told = f"{counts.personal_rows:,} rows: {kinds}{done.get(manifest.treated['personal'], '')}"
+        told = f"{_rows(counts.personal_rows)}: {kinds}{done.get(manifest.treated['personal'], '')}"
         yield "personal data", told
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"
