@@ -85,6 +85,14 @@ it is found again here, also when it was started in another terminal. Escape sho
             for page, (key, title) in PAGES.items()
         ),
         Binding(
+            "v",
+            "compare",
+            "Compare",
+            tooltip="Ask the base model and this one side by side.",
+            id="train.compare",
+            show=False,
+        ),
+        Binding(
             "d",
             "deploy",
             "Deploy, chat",
@@ -376,6 +384,13 @@ it is found again here, also when it was started in another terminal. Escape sho
             if isinstance(self.app.screen, DeployScreen):
                 self.app.screen.deploy(self.view.run.job, then_chat=True)
 
+    def action_compare(self) -> None:
+        """Ask the base model and this one side by side."""
+        if self.view.run:
+            from phichat.screens.compare import CompareScreen
+
+            self.app.push_screen(CompareScreen(self.session, self.view.run.name))
+
     def action_report(self) -> None:
         """Open the report in a browser, or say where it is."""
         if self.view.found:
@@ -440,7 +455,7 @@ it is found again here, also when it was started in another terminal. Escape sho
                 return at_run
             case "cancel":
                 return at_run and run is not None and not run.finished
-            case "deploy" | "again":
+            case "deploy" | "again" | "compare":
                 return at_run and run is not None and run.state == "succeeded"
             case "report":
                 return at_run and self.view.found is not None and bool(self.view.found.report)

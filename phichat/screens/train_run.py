@@ -40,7 +40,7 @@ READINGS: dict[Kind, tuple[str, str]] = {
     "rising": ("↗", "$text-error"),
     "diverged": ("✗", "$text-error"),
 }
-CHOICES = ("deploy", "report", "evaluate", "resume", "again", "cancel")
+CHOICES = ("deploy", "compare", "report", "evaluate", "resume", "again", "cancel")
 
 
 class RunView(Vertical):

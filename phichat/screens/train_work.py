@@ -239,18 +239,12 @@ class Work:
         self._tell(Planned(await outlook(self._project, train)))
 
     async def _prepare_demo(self) -> None:
-        from phichat.data import DataOptions, prepare
-        from phichat.data.base_model import model_files
+        from phichat.data import DataOptions
+        from phichat.workflow.preparing import Chosen, prepare_chosen
 
-        project = self._project
-        chosen = project.config.data
-        options = DataOptions(
-            test_size=chosen.test_size,
-            seed=chosen.seed,
-            max_length=chosen.max_length,
-            model=await asyncio.to_thread(model_files, project.base_model, project.weights),
-        )
-        await prepare("demo", options, project.state / "data", self._report)
+        data = self._project.config.data
+        options = DataOptions(test_size=data.test_size, seed=data.seed, max_length=data.max_length)
+        await prepare_chosen(self._project, Chosen(source="demo", options=options), self._report)
         self._tell(Prepared())
 
     async def _estimate(self, spec: TrainSpec) -> None:

@@ -12,9 +12,11 @@ from phichat.app import PhichatApp
 from phichat.backends.base import Estimate
 from phichat.errors import UnavailableError
 from phichat.events import Log, Metric, Status, Step
+from phichat.screens.compare import CompareScreen
 from phichat.screens.question import Question
 from phichat.testing.harness import ignore
 from phichat.workflow import Project
+from phichat.workflow.preparing import Chosen
 from tests.screens import schooling
 from tests.screens.driving import phase, picture, until
 from tests.screens.scripted import Script, opener
@@ -31,11 +33,11 @@ async def test_without_data_one_key_prepares_the_demo(
 ) -> None:
     asked: list[str] = []
 
-    async def prepare(source: str, options: object, out: Path, report: Callable[..., None]) -> None:
-        asked.append(source)
-        schooling.prepare(project(pilot))
+    async def prepare(where: Project, wanted: Chosen, report: Callable[..., None]) -> None:
+        asked.append(wanted.source)
+        schooling.prepare(where)
 
-    monkeypatch.setattr("phichat.data.prepare", prepare)
+    monkeypatch.setattr("phichat.workflow.preparing.prepare_chosen", prepare)
     await opened(pilot, script)
     await go(pilot, "nodata")
     await shows(pilot, "There is no data to train on yet.", "p Prepare the demo", "Data")
@@ -210,6 +212,15 @@ async def test_one_key_deploys_what_was_trained_and_goes_to_the_chat(
     await until(pilot, lambda: pilot.app.current_mode == "chat")
     assert script.deploys == before + 1
     assert project(pilot).current_model == script.submitted[0].name
+
+
+async def test_one_key_asks_the_base_model_and_the_tuned_one_side_by_side(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await ended(pilot, script)
+    await pilot.press("v")
+    await until(pilot, lambda: isinstance(pilot.app.screen, CompareScreen))
+    await shows(pilot, script.submitted[0].name)
 
 
 async def test_the_same_once_more_is_another_run(pilot: Pilot[None], script: Script) -> None:
