@@ -146,7 +146,7 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,ctrl+c", "stop", "Stop", tooltip="Stop both answers.", id="compare.stop"),
         Binding("escape", "dismiss", "Back", tooltip="Back to the chat.", id="compare.close"),
-        Binding("f3", "sides", "Sides", tooltip="Choose what is compared.", id="compare.sides"),
+        Binding("f3", "sides", "Pair", tooltip="Choose what is compared.", id="compare.sides"),
         Binding("f5", "blind", "Blind", tooltip="Hide which is which, or show it.", id="compare.blind"),
         Binding("ctrl+n", "anew", "Anew", tooltip="Forget what was said.", id="compare.new", show=False),
         Binding("pageup", "up", "Page up", tooltip="Read what is above.", id="compare.up", show=False),
