@@ -73,8 +73,8 @@ def test_what_was_found_is_said(phichat: Run, folder: Path) -> None:
     rows = [*map(tower, range(12)), tower(3), {**chat("Ask whom?", "ann@corp.io"), "topic": "people"}]
     write(folder / "rows.jsonl", rows)
     done = phichat("data", "rows.jsonl", "--duplicates", "remove", "--personal", "mask")
-    assert "duplicates     1 rows (removed, in removed.jsonl)" in done.out
-    assert "personal data  1 rows: 1 email (masked)" in done.out
+    assert "duplicates     1 row (removed, in removed.jsonl)" in done.out
+    assert "personal data  1 row: 1 email (masked)" in done.out
     assert "ignored        topic (1 times): no field of a conversation" in done.out
     assert "not checked" in done.out
 
