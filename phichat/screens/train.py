@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, OptionList
 
@@ -17,8 +17,9 @@ from phichat.screens.question import Question
 from phichat.screens.session import Session
 from phichat.screens.stage import StageScreen
 from phichat.screens.train_form import TrainForm
+from phichat.screens.train_keys import KEYS, SHELL
 from phichat.screens.train_panels import NoData, Trouble
-from phichat.screens.train_run import PAGES, Page, RunView
+from phichat.screens.train_run import Page, RunView
 from phichat.screens.train_runs import Known, Runs
 from phichat.screens.train_setup import Setup
 from phichat.screens.train_work import (
@@ -49,16 +50,7 @@ class TrainScreen(StageScreen):
     """Before, during and after a training."""
 
     stage = "train"
-    SHELL: ClassVar[Mapping[str, str]] = {
-        "train.start": "phichat train",
-        "train.demo": "phichat data demo",
-        "train.all": "phichat runs",
-        "train.resume": "phichat train",
-        "train.again": "phichat train --again",
-        "train.cancel": "phichat cancel RUN",
-        "train.evaluate": "phichat eval RUN",
-        "train.deploy": "phichat deploy RUN && phichat chat",
-    }
+    SHELL: ClassVar[Mapping[str, str]] = SHELL
     CSS_PATH = "train.tcss"
     HELP = """
 ## Train
@@ -67,64 +59,7 @@ Choose the settings, look at what they would take, and start with Ctrl+S. The ru
 it is found again here, also when it was started in another terminal. Escape shows all runs.
 """
     BINDING_GROUP_TITLE = "Train"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "start", "Train", tooltip="Start the training.", id="train.start"),
-        Binding("f3", "more", "More", tooltip="Show all settings, or the first few.", id="train.more"),
-        Binding("p", "demo", "Prepare the demo", tooltip="Use ours to try it.", id="train.demo", show=False),
-        Binding("ctrl+r", "reload", "Try again", tooltip="Look again.", id="train.reload", show=False),
-        Binding("n", "new", "New", tooltip="Go to the settings of a new training.", id="train.new"),
-        *(
-            Binding(
-                key,
-                f"page({page!r})",
-                title,
-                tooltip=f"Turn to the page {title}.",
-                id=f"train.{page}",
-                show=False,
-            )
-            for page, (key, title) in PAGES.items()
-        ),
-        Binding(
-            "v",
-            "compare",
-            "Compare",
-            tooltip="Ask the base model and this one side by side.",
-            id="train.compare",
-            show=False,
-        ),
-        Binding(
-            "d",
-            "deploy",
-            "Deploy, chat",
-            tooltip="Deploy the run's model and chat with it.",
-            id="train.deploy",
-            show=False,
-        ),
-        Binding(
-            "o", "report", "Report", tooltip="Open the report in a browser.", id="train.report", show=False
-        ),
-        Binding(
-            "e",
-            "evaluate",
-            "Evaluate",
-            tooltip="Compare the model with the base model now.",
-            id="train.evaluate",
-            show=False,
-        ),
-        Binding(
-            "ctrl+r",
-            "resume",
-            "Go on",
-            tooltip="Go on from the run's last checkpoint.",
-            id="train.resume",
-            show=False,
-        ),
-        Binding("g", "again", "Train again", tooltip="The same once more.", id="train.again", show=False),
-        Binding("x", "cancel", "Cancel", tooltip="End the run.", id="train.cancel", show=False),
-        Binding("space", "mark", "Mark", tooltip="Draw the run into the same picture.", id="train.mark"),
-        Binding("escape", "all", "All runs", tooltip="Go to the list of runs.", id="train.all"),
-        Binding("escape", "back", "Back", tooltip="Leave the list of runs.", id="train.back"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
