@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
@@ -35,7 +36,11 @@ WIDTHS = [(0, "-narrow"), (100, "-wide")]
 """From so many columns on a screen has this class, for the styles."""
 CLOSE_S = 2.0
 """How long a backend may take to let go."""
-SHELL = {"model.download": "phichat models pull {model}", "app.help": "phichat --help"}
+SHELL = {
+    "project.setup": "phichat init",
+    "model.download": "phichat models pull {model}",
+    "app.help": "phichat --help",
+}
 """What does the same in a shell, by the binding's id."""
 
 
@@ -96,6 +101,14 @@ class PhichatApp(App[None], inherit_bindings=False):
             "Do what helps",
             tooltip="Do what the error on the screen advises.",
             id="app.remedy",
+            show=False,
+        ),
+        Binding(
+            "f3",
+            "setup",
+            "Set up a project",
+            tooltip="Make a project: where, on which backend, from which model.",
+            id="project.setup",
             show=False,
         ),
         Binding(
@@ -189,6 +202,9 @@ class PhichatApp(App[None], inherit_bindings=False):
                 return obstacle == "failed"
             case "remedy":
                 return self._remedy() is not None
+            case "setup":
+                project = self.session.project
+                return project is not None and project.root is None and isinstance(self.screen, StageScreen)
             case "go_to":
                 return isinstance(self.screen, StageScreen)
         return super().check_action(action, parameters)
@@ -212,11 +228,27 @@ class PhichatApp(App[None], inherit_bindings=False):
 
         self.push_screen(GoToScreen(self.session, self.current_mode), go)
 
+    def action_setup(self) -> None:
+        """Make a project: where, on which backend, from which model; then go to the chat."""
+        from phichat.screens.setup import SetupScreen
+
+        if self.session.project:
+            self.push_screen(SetupScreen(self.session.project), self._set_up)
+
+    def _set_up(self, folder: Path | None) -> None:
+        """Open the project that was made, and go to its chat."""
+        if folder is not None and self.session.project:
+            opening = self.session.reopen(partial(self.session.project.elsewhere, folder))
+            self.run_worker(opening, group="reopen", exclusive=True, exit_on_error=False)
+            self.call_later(self.action_go, "chat")
+
     async def action_remedy(self) -> None:
         """Do what the hint of the error on the screen says."""
-        found = self._remedy()
-        if found is None:
-            return
+        if found := self._remedy():
+            await self.perform(found)
+
+    async def perform(self, found: Remedy) -> None:
+        """Do what mends something."""
         if found.text:
             self.copy_to_clipboard(found.text)
             self.notify(f"Sent to the clipboard of your terminal: {found.text}", markup=False)

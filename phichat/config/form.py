@@ -119,7 +119,9 @@ def fault_of(row: Row, text: str, model: type[BaseModel]) -> str:
     return f"It {own[0].what}. {_without_name(own[0].hint, row)}".strip() if own else ""
 
 
-def try_out(loaded: Loaded, changes: Mapping[Key, Any], backend: str, settings_type: type[Settings]) -> None:
+def try_out(
+    loaded: Loaded, changes: Mapping[Key, Any], backend: str, settings_type: type[Settings] | None
+) -> None:
     """Whether the configuration would hold with these changes; None for a value takes it out of the file.
 
     Raises:
@@ -133,7 +135,8 @@ def try_out(loaded: Loaded, changes: Mapping[Key, Any], backend: str, settings_t
     strong = [each for each in kept if each.origin.source in ("environment", "flag")]
     entries = [*(each for each in kept if each not in strong), *written, *strong]
     build(Config, entries)
-    backend_settings(replace(loaded, entries=tuple(entries)), backend, settings_type)
+    if settings_type:
+        backend_settings(replace(loaded, entries=tuple(entries)), backend, settings_type)
 
 
 def project_file(loaded: Loaded) -> Path:

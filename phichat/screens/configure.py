@@ -1,17 +1,388 @@
-"""The screen Configure."""
+"""Where one configures: backend, model and every other setting, and sees that everything is in place."""
 
 from __future__ import annotations
 
-from textual.app import ComposeResult
-from textual.widgets import Static
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from textual import events, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+from textual.worker import Worker
+
+from phichat.screens.checklist import CheckList
+from phichat.screens.choice import Choice
+from phichat.screens.fields import FieldRow
+from phichat.screens.pickers import BackendList, ModelList
+from phichat.screens.session import Session
+from phichat.screens.settings import Draft
 from phichat.screens.stage import StageScreen
+
+if TYPE_CHECKING:
+    from phichat.app import PhichatApp
+    from phichat.backends.base import Check
+    from phichat.errors import PhichatError
+    from phichat.workflow import Project
+    from phichat.workflow.offers import ModelOffer, Offers
+
+PAGES = {
+    "backend": "Backend",
+    "model": "Model",
+    "data": "Data",
+    "train": "Train",
+    "deploy": "Deploy",
+    "chat": "Chat",
+    "history": "History",
+    "secrets": "Secrets",
+    "checks": "Checks",
+}
+HOW = "Right or Enter goes into the page, Escape back. Nothing is written before you save."
+REMARKS = {
+    "backend": "Where models are trained, deployed and chatted with.",
+    "model": "The model to start from: its size, its context in tokens, its licence, and what to download.",
+    "secrets": "They go into the keyring of the operating system, never into a file.",
+}
 
 
 class ConfigureScreen(StageScreen):
-    """Configure."""
+    """Every setting on one of a few pages, what it means, and the checks."""
 
     stage = "configure"
+    CSS_PATH = "configure.tcss"
+    HELP = """
+## Configure
+
+Choose a page on the left; Right or Enter goes into it and Escape back. Nothing is written before you save.
+"""
+    BINDING_GROUP_TITLE = "Configure"
+    SHELL: ClassVar[Mapping[str, str]] = {
+        "configure.check": "phichat check",
+        "configure.save": "phichat init",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "save", "Save", tooltip="Write what you changed.", id="configure.save"),
+        Binding("f8", "discard", "Discard", tooltip="Take back what you changed.", id="configure.discard"),
+        Binding("f5", "check", "Check", tooltip="See whether everything is in place.", id="configure.check"),
+        Binding("escape", "stop", "Stop", tooltip="Stop checking.", id="configure.stop"),
+        Binding("escape", "pages", "Pages", tooltip="Back to the list of pages.", id="configure.pages"),
+        Binding(
+            "right", "into", "Into the page", tooltip="Go into the page.", id="configure.into", show=False
+        ),
+    ]
+
+    class Found(Message):
+        """What there is to choose from is known."""
+
+        def __init__(self, offers: Offers, models: list[ModelOffer], secrets: Mapping[str, str]) -> None:
+            super().__init__()
+            self.offers = offers
+            self.models = models
+            self.secrets = secrets
+
+    class Saved(Message):
+        """The changes are written."""
+
+    class Checked(Message):
+        """The checks have told how they went."""
+
+        def __init__(self, checks: list[Check]) -> None:
+            super().__init__()
+            self.checks = checks
+
+    class Failed(Message):
+        """Something in the background did not work."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._project: Project | None = None
+        self._problem: PhichatError | None = None
+        """Why there is no project."""
+        self._draft: Draft | None = None
+        self._models: list[ModelOffer] = []
+        self._checks: list[Check] | None = None
+        self._checking: Worker[None] | None = None
+        self._page = "backend"
 
     def body(self) -> ComposeResult:
-        yield Static("Is everything in place?", classes="body")
+        with Horizontal(id="configure"):
+            yield OptionList(*(Option(title, id=name) for name, title in PAGES.items()), id="pages")
+            yield VerticalScroll(id="page", can_focus=False)
+        yield Static(HOW, id="about")
+
+    def on_mount(self) -> None:
+        self.query_one("#pages").focus()
+
+    async def session_changed(self) -> None:
+        project, problem = self.session.project, self.session.readiness.problem
+        if project is None:
+            if (problem and self._project is not None) or (problem and self._draft is None):
+                await self.show_problem(problem, "model.retry")
+                self._project = None
+            return
+        if project is not self._project:
+            self._project, self._problem, self._checks = project, None, None
+            await self.clear_problem()
+            self._draft = Draft(project.loaded)
+            await self._show_page()
+            self._look(project)
+
+    # In the background
+
+    @work(group="offers", exclusive=True, exit_on_error=False)
+    async def _look(self, project: Project) -> None:
+        from phichat.workflow.offers import model_offers, offers, secret_sources
+
+        try:
+            models = await asyncio.to_thread(model_offers, project.folders.cache)
+            found = await offers(project.registry)
+            secrets = await asyncio.to_thread(secret_sources, found, project.loaded.environ)
+            self.post_message(self.Found(found, models, secrets))
+        except Exception as error:
+            self.post_message(self.Failed(error))
+
+    @work(group="save", exclusive=True, exit_on_error=False)
+    async def _save(self, draft: Draft) -> None:
+        try:
+            await asyncio.to_thread(draft.save)
+            self.post_message(self.Saved())
+        except Exception as error:
+            self.post_message(self.Failed(error))
+
+    @work(group="checks", exclusive=True, exit_on_error=False)
+    async def _check(self, project: Project) -> None:
+        try:
+            self.post_message(self.Checked(await project.check()))
+        except Exception as error:
+            self.post_message(self.Failed(error))
+
+    async def on_configure_screen_found(self, event: Found) -> None:
+        if self._draft:
+            self._draft.offers, self._draft.secrets = event.offers, event.secrets
+            self._models = event.models
+            await self._show_page()
+
+    async def on_configure_screen_saved(self) -> None:
+        self.notify("Saved in phichat.toml.", timeout=3)
+        await self.clear_problem()
+        self.run_worker(self.session.reopen(), group="reopen", exclusive=True, exit_on_error=False)
+
+    async def on_configure_screen_checked(self, event: Checked) -> None:
+        self._done_checking()
+        self._checks = event.checks
+        await self._show_page()
+
+    async def on_configure_screen_failed(self, event: Failed) -> None:
+        self._done_checking()
+        await self.show_problem(event.error)
+
+    # A page
+
+    async def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        name = event.option.id or ""
+        if event.option_list.id == "pages" and name != self._page:
+            self._page = name
+            await self._show_page()
+        elif event.option_list.has_focus:
+            self._explain_option(event.option_list, name)
+
+    async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        name = event.option.id or ""
+        if event.option_list.id == "pages":
+            self.action_into()
+        elif isinstance(event.option_list, BackendList):
+            await self._choose(("backend",), name)
+        elif isinstance(event.option_list, ModelList):
+            await self._choose(("base_model",), name)
+        elif isinstance(event.option_list, CheckList) and (found := event.option_list.remedy()):
+            await self._app.perform(found)
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        widget = event.widget
+        if isinstance(widget, OptionList) and widget.id != "pages":
+            option = widget.highlighted_option
+            self._explain_option(widget, (option and option.id) or "")
+        elif isinstance(widget.parent, FieldRow):
+            self._explain(widget.parent)
+        else:
+            self.query_one("#about", Static).update(HOW)
+
+    def on_field_row_edited(self, event: FieldRow.Edited) -> None:
+        if self._draft:
+            self._draft.put(event.field.row, event.text)
+            fault = self._draft.faults.get(event.field.row.key, "")
+            event.field.show(self._draft.origin(event.field.row), wrong=bool(fault))
+            self._explain(event.field)
+            self.refresh_bindings()
+
+    async def _show_page(self) -> None:
+        """Show the page anew; what has the focus keeps it, by its place."""
+        if not self._draft:
+            return
+        page = self.query_one("#page")
+        inside = self.focused is not None and page in self.focused.ancestors
+        at = self._focusable(page).index(self.focused) if inside and self.focused else 0
+        async with self.batch():
+            await page.remove_children()
+            await page.mount_all(self._content(self._draft))
+        if inside and (fields := self._focusable(page)):
+            fields[min(at, len(fields) - 1)].focus()
+        self.refresh_bindings()
+
+    def _content(self, draft: Draft) -> list[Widget]:
+        shown: list[Widget] = []
+        if draft.loaded.project is None:
+            shown.append(Static("There is no project here: saving makes one.", classes="remark"))
+            shown.append(Horizontal(Choice("project.setup"), classes="choices"))
+        if remark := REMARKS.get(self._page):
+            shown.append(Static(remark, classes="remark"))
+        if self._page == "backend":
+            backends = BackendList(classes="picker")
+            backends.show(draft.offers.backends, draft.backend)
+            shown.append(backends if draft.offers.backends else Static("Looking for backends…"))
+        elif self._page == "model":
+            models = ModelList(classes="picker")
+            models.show(self._models, draft.base_model)
+            shown.append(models)
+        elif self._page == "checks":
+            shown += self._shown_checks()
+        return [*shown, *(self._field(draft, row) for row in draft.rows(self._page))]
+
+    def _field(self, draft: Draft, row: Any) -> FieldRow:
+        return FieldRow(row, draft.text(row), draft.origin(row))
+
+    def _shown_checks(self) -> list[Widget]:
+        if self._checking:
+            return [Static("Checking what must be in place…")]
+        if self._checks is None:
+            return [Static("Not checked yet.", classes="remark"), Choice("configure.check")]
+        ok = sum(check.ok for check in self._checks)
+        told = f"{ok} of {len(self._checks)} are in place." if self._checks else "Nothing has to be in place."
+        return [Static(told, classes="remark"), CheckList(self._checks), Choice("configure.check")]
+
+    async def _choose(self, key: tuple[str, ...], name: str) -> None:
+        if self._draft and (row := self._draft.row(key)):
+            self._draft.put(row, name)
+            await self._show_page()
+
+    def _explain(self, field: FieldRow) -> None:
+        if self._draft:
+            self.query_one("#about", Static).update(self._draft.about(field.row))
+
+    def _explain_option(self, options: OptionList, name: str) -> None:
+        """Say more about what is highlighted in a list."""
+        told = "Enter does what mends it, as far as the application can."
+        if isinstance(options, ModelList):
+            told = next((each.title for each in self._models if each.name == name), "")
+        elif isinstance(options, BackendList) and self._draft:
+            backends = self._draft.offers.backends
+            told = next((f"{b.error or b.title}\n{b.package}" for b in backends if b.name == name), "")
+        self.query_one("#about", Static).update(Content(told))
+
+    @staticmethod
+    def _focusable(page: Widget) -> list[Widget]:
+        return [each for each in page.query("*").results(Widget) if each.focusable]
+
+    # What the keys do
+
+    def action_save(self) -> None:
+        """Write what was changed, unless something of it is wrong."""
+        if not self._draft:
+            return
+        if self._draft.faults:
+            names = ", ".join(".".join(key) for key in self._draft.faults)
+            self.notify(f"Not saved: {names} must be mended first.", severity="error", markup=False)
+            return
+        self._save(self._draft)
+
+    async def action_discard(self) -> None:
+        """Take back what was changed."""
+        if self._draft:
+            self._draft.clear()
+            await self._show_page()
+
+    async def action_check(self) -> None:
+        """Check in the background whether everything is in place."""
+        if self.session.project is None:
+            return
+        self._checking = self._check(self.session.project)
+        self.bar.activity = "checking"
+        self.bar.show()
+        await self._go_to("checks")
+
+    async def action_stop(self) -> None:
+        """Stop checking."""
+        if self._checking:
+            self._checking.cancel()
+            self._done_checking()
+            await self._show_page()
+
+    def action_pages(self) -> None:
+        """Go back to the list of pages."""
+        self.query_one("#pages").focus()
+
+    def action_into(self) -> None:
+        """Go into the page."""
+        if fields := self._focusable(self.query_one("#page")):
+            fields[0].focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done now."""
+        focused = self.focused
+        match action:
+            case "save" | "discard":
+                return self._draft is not None and self._draft.changed
+            case "check":
+                return self.session.project is not None and self._checking is None
+            case "stop":
+                return self._checking is not None
+            case "pages":
+                return self._checking is None and (focused is None or focused.id != "pages")
+            case "into":
+                return focused is not None and focused.id == "pages"
+        return super().check_action(action, parameters)
+
+    async def carry_out(self, command: tuple[str, ...]) -> None:
+        match command:
+            case ("check", *_):
+                await self.action_check()
+            case ("secret", *_):
+                await self._go_to("secrets")
+            case ("models", *_):
+                await self._go_to("model")
+            case ("backends", *_):
+                await self._go_to("backend")
+            case ("init", *_):
+                self._app.action_setup()
+            case _:
+                self.notify(f"In a shell: phichat {' '.join(command)}", markup=False)
+
+    async def _go_to(self, page: str) -> None:
+        pages = self.query_one("#pages", OptionList)
+        self._page = page
+        pages.highlighted = list(PAGES).index(page)
+        await self._show_page()
+        self.action_into()
+
+    def _done_checking(self) -> None:
+        self._checking = None
+        self.bar.activity = ""
+        self.bar.show()
+        self.refresh_bindings()
+
+    @property
+    def _app(self) -> PhichatApp:
+        from phichat.app import PhichatApp
+
+        assert isinstance(self.app, PhichatApp)
+        return self.app

@@ -53,7 +53,7 @@ that stage is done.
         options = []
         for number, stage in enumerate(STAGES, start=1):
             told = f"{DONE} {done[stage.name]}" if stage.name in done else f"  {stage.aim}"
-            title = Content.assemble((f"{number} ", "bold $text-primary"), f"{stage.title:<11}", told)
+            title = Content.assemble((f"{number} ", "bold"), f"{stage.title:<11}", told)
             options.append(Option(title, id=stage.name))
         with Vertical(id="goto"):
             yield OptionList(*options)

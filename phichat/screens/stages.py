@@ -33,13 +33,13 @@ STAGES = (
     Stage(
         "configure",
         "Configure",
-        "Choose the backend and the model, and see that everything is in place.",
+        "Choose backend and model; is everything in place?",
         "phichat.screens.configure:ConfigureScreen",
     ),
     Stage(
         "data",
         "Data",
-        "Make conversations training data: check and divide them.",
+        "Make conversations training data.",
         "phichat.screens.data:DataScreen",
     ),
     Stage(
@@ -51,7 +51,7 @@ STAGES = (
     Stage(
         "deploy",
         "Deploy",
-        "Let a model answer, and see what is alive and what it costs.",
+        "Let a model answer; see what that costs.",
         "phichat.screens.deploy:DeployScreen",
     ),
     Stage("chat", "Chat", "Talk with the model.", "phichat.screens.chat:ChatScreen"),

@@ -49,7 +49,7 @@ def _there(session: Session) -> tuple[str, ...]:
     project = session.project
     if project is None:
         return ()
-    named = (project.root.name,) if project.root else ()
+    named = (project.root.name,) if project.root else ("no project",)
     serving = session.standing.serving if session.standing else ""
     deployed = (f"serving {short_name(serving)}",) if serving else ()
     return (*named, session.backend, session.model, *deployed)

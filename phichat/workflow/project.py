@@ -98,6 +98,11 @@ class Project:
         loaded = load(flags or {}, environ, cwd or Path.cwd(), folders)
         return cls(loaded, folders, registry or Registry())
 
+    def elsewhere(self, folder: Path) -> Project:
+        """The project of another folder, opened with the same flags and backends."""
+        given = {each.dotted: each.value for each in self.loaded.entries if each.origin.source == "flag"}
+        return Project.open(folder, flags=given, environ=self.loaded.environ, registry=self.registry)
+
     @property
     def config(self) -> Config:
         """What is configured, wherever it comes from."""

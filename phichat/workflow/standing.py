@@ -45,7 +45,7 @@ async def standing(project: Project) -> Standing:
 def _on_disk(project: Project) -> Standing:
     done: dict[str, str] = {}
     if project.root:
-        done["configure"] = str(project.root / PROJECT_FILE)
+        done["configure"] = f"{PROJECT_FILE} in {project.root.name}"
     if prepared := current(project.state / "data"):
         rows = prepared.dataset.train_rows
         done["data"] = f"{rows:,} rows of {prepared.manifest.source}"

@@ -27,7 +27,8 @@ from phichat.backends.base import (
     TrainSpec,
     Usage,
 )
-from phichat.backends.registry import Registry
+from phichat.backends.local.settings import LocalSettings
+from phichat.backends.registry import Description, Registry
 from phichat.events import Event, Progress, Status
 from phichat.models.cache import MARKER, Marker, model_folder
 from phichat.paths import user_folders
@@ -55,6 +56,7 @@ class Script:
         self.deploy_error: Exception | None = None
         self.closing: Callable[[], Awaitable[object]] = _at_once
         self.closed = False
+        self.checks: list[Check] = []
         self.report: Report = lambda event: None
         self.submitted: list[TrainSpec | EvalSpec] = []
         self.cancelled: list[str] = []
@@ -102,11 +104,11 @@ class ScriptedBackend(Backend[Settings]):
     """Follows a script; whatever a script does not mention is empty."""
 
     title: ClassVar[str] = "Script"
-    settings_type: ClassVar[type[Settings]] = Settings
+    settings_type: ClassVar[type[Settings]] = LocalSettings
     script: ClassVar[Script]
 
     async def check(self) -> list[Check]:
-        return []
+        return self.script.checks
 
     async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
         self.script.submitted.append(spec)
@@ -189,6 +191,13 @@ class OneBackend(Registry):
 
     def load(self, name: str) -> type[AnyBackend]:
         return self._backend
+
+    def describe(self) -> list[Description]:
+        broken = "Backend 'cloudy' cannot be loaded: ModuleNotFoundError: No module named 'cloud'."
+        return [
+            Description("cloudy", "phichat-cloudy 1.0", error=broken),
+            Description("local", "phichat 0.1.0", title="This machine"),
+        ]
 
 
 def opener(script: Script, folder: Path, registry: Registry | None = None) -> Callable[[], Project]:

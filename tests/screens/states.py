@@ -11,6 +11,7 @@ from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, phase, picture, settled, until, write
 from tests.screens.scripted import Script
 from tests.screens.states_chat import CHAT_STATES
+from tests.screens.states_configure import STATES_CONFIGURE
 from tests.screens.states_data import DATA_STATES
 from tests.screens.states_deploy import STATES_DEPLOY
 from tests.screens.states_train import STATES_TRAIN
@@ -128,4 +129,5 @@ WITH_WEIGHTS: dict[str, State] = {
     "explained": explained,
     **CHAT_STATES,
 }
-STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | DATA_STATES | STATES_TRAIN | STATES_DEPLOY
+ELSEWHERE = STATES_CONFIGURE | DATA_STATES | STATES_TRAIN | STATES_DEPLOY
+STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | ELSEWHERE

@@ -1,0 +1,76 @@
+"""Lists to choose from: the backends, broken ones with their error, and the models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from phichat.screens.wording import size
+
+if TYPE_CHECKING:
+    from phichat.backends.registry import Description
+    from phichat.workflow.offers import ModelOffer
+
+CHOSEN, OTHER, BROKEN = "●", "○", "✗"
+
+
+class BackendList(OptionList):
+    """The installed backends."""
+
+    HELP = """
+## Backends
+
+Where models are trained, deployed and chatted with. Enter chooses one; a broken one has a cross and says
+why, and changes nothing for the others.
+"""
+
+    def show(self, backends: tuple[Description, ...], chosen: str) -> None:
+        """Show them, one line each."""
+        at = self.highlighted
+        self.clear_options()
+        width = max((len(each.name) for each in backends), default=0)
+        self.add_options([Option(_backend(each, chosen, width), id=each.name) for each in backends])
+        names = [each.name for each in backends]
+        self.highlighted = at if at is not None else names.index(chosen) if chosen in names else 0
+
+
+class ModelList(OptionList):
+    """The models of the catalogue, and others that are on this machine."""
+
+    HELP = """
+## Models
+
+The model to start from. Enter chooses one; any other model of the Hugging Face hub, or a folder, is typed
+in the field below the list.
+"""
+
+    def show(self, offers: list[ModelOffer], chosen: str) -> None:
+        """Show them, one line each."""
+        at = self.highlighted
+        self.clear_options()
+        self.add_options([Option(_model(each, chosen), id=each.name) for each in offers])
+        names = [each.name for each in offers]
+        self.highlighted = at if at is not None else names.index(chosen) if chosen in names else 0
+
+
+def _backend(each: Description, chosen: str, width: int) -> Content:
+    sign = BROKEN if each.error else CHOSEN if each.name == chosen else OTHER
+    colour = "$text-error" if each.error else "$text-primary"
+    return Content.assemble((f"{sign} ", colour), f"{each.name:<{width}}  ", _reason(each) or each.title)
+
+
+def _reason(each: Description) -> str:
+    """Why a backend is broken, without saying its name again."""
+    return each.error.removeprefix(f"Backend {each.name!r} ").removeprefix("cannot be loaded: ")
+
+
+def _model(each: ModelOffer, chosen: str) -> Content:
+    sign = CHOSEN if each.name == chosen else OTHER
+    where = "here" if each.here else size(each.bytes)
+    return Content.assemble(
+        (f"{sign} ", "$text-primary"),
+        f"{each.name:<15}{each.parameters:>7}{each.context:>9}  {each.licence:<11}{where:>8}",
+    )
