@@ -43,7 +43,7 @@ PAGES = {
     "secrets": "Secrets",
     "checks": "Checks",
 }
-HOW = "Right or Enter goes into the page, Escape back. Nothing is written before you save."
+HOW = "Right or Enter goes into the page, Escape back. Save writes what you changed."
 REMARKS = {
     "backend": "Where models are trained, deployed and chatted with.",
     "model": "The model to start from: its size, its context in tokens, its licence, and what to download.",

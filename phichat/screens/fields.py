@@ -129,6 +129,12 @@ below it in the order of precedence holds. Flag beats environment beats project 
         self._origin.update(Content(origin))
         self.set_class(wrong, "-wrong")
 
+    def on_descendant_focus(self) -> None:
+        self.add_class("-here")
+
+    def on_descendant_blur(self) -> None:
+        self.remove_class("-here")
+
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
         self.post_message(self.Edited(self, event.value))
