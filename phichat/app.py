@@ -104,7 +104,7 @@ class PhichatApp(App[None], inherit_bindings=False):
             show=False,
         ),
         Binding(
-            "f3",
+            "f12",
             "setup",
             "Set up a project",
             tooltip="Make a project: where, on which backend, from which model.",
@@ -112,7 +112,7 @@ class PhichatApp(App[None], inherit_bindings=False):
             show=False,
         ),
         Binding(
-            "ctrl+t,f2", "go_to", "Go to", tooltip="Go to a screen by its number.", id="app.goto", show=False
+            "ctrl+t,f9", "go_to", "Go to", tooltip="Go to a screen by its number.", id="app.goto", show=False
         ),
         Binding("f1", "help", "Help", tooltip="Help, and every key.", id="app.help"),
         Binding("ctrl+q", "quit", "Quit", tooltip="Leave; the model runs on.", id="app.quit", priority=True),

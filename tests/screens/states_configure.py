@@ -59,7 +59,7 @@ async def checked(pilot: Pilot[None], script: Script) -> None:
 async def going(pilot: Pilot[None], script: Script) -> None:
     script.loaded.set()
     await phase(pilot, "ready")
-    await pilot.press("ctrl+t")
+    await pilot.press("f9")
 
 
 async def setting_up(pilot: Pilot[None], script: Script) -> None:
@@ -67,7 +67,7 @@ async def setting_up(pilot: Pilot[None], script: Script) -> None:
     await phase(pilot, "ready")
     project = pilot.app.screen.session.project  # type: ignore[attr-defined]
     project.loaded.__dict__.update(project=None, cwd=Path("/home/ada/lighthouse"))
-    await pilot.press("f3")
+    await pilot.press("f12")
     await until(pilot, lambda: "phi-4" in picture(pilot))
 
 

@@ -274,7 +274,7 @@ async def test_the_set_up_makes_a_project_in_a_new_folder_and_ends_in_the_chat(
 ) -> None:
     pilot, folder = homeless
     await phase(pilot, "ready")
-    await pilot.press("f3")
+    await pilot.press("f12")
     await until(pilot, lambda: "phi-4-mini" in picture(pilot))
     await write(pilot, "/harbour")
     await pilot.press("tab", "tab", "down", "enter", "ctrl+s")
@@ -282,14 +282,14 @@ async def test_the_set_up_makes_a_project_in_a_new_folder_and_ends_in_the_chat(
     said = tomllib.loads((folder / "harbour" / "phichat.toml").read_text(encoding="utf-8"))
     assert (said["backend"], said["base_model"]) == ("local", "phi-3-mini")
     assert prompt(pilot).has_focus
-    await pilot.press("f3")
+    await pilot.press("f12")
     assert "Set up a project" not in picture(pilot), "There is one now."
 
 
 async def test_the_set_up_can_be_left_and_changes_nothing(homeless: tuple[Pilot[None], Path]) -> None:
     pilot, folder = homeless
     await phase(pilot, "ready")
-    await pilot.press("f3", "escape")
+    await pilot.press("f12", "escape")
     await pilot.pause()
     assert prompt(pilot).has_focus
     assert list(folder.iterdir()) == []
@@ -301,7 +301,7 @@ async def test_saving_without_a_project_makes_one_here(
     pilot, folder = homeless
     await configuring(pilot, script, "chat")
     assert "There is no project here: saving makes one." in picture(pilot)
-    assert "f3 Set up a project" in picture(pilot)
+    assert "f12 Set up a project" in picture(pilot)
     configure(pilot).query(FieldRow).first().control.focus()
     await write(pilot, "You are a keeper.")
     await pilot.press("ctrl+s")

@@ -144,7 +144,7 @@ async def test_digits_jump_where_no_text_is_typed_and_are_typed_in_the_chat(pilo
     ("keys", "mode"), [(["2"], "data"), (["up", "enter"], "deploy"), (["escape"], "chat")]
 )
 async def test_one_can_go_without_the_alt_key(pilot: Pilot[None], keys: list[str], mode: str) -> None:
-    await pilot.press("ctrl+t")
+    await pilot.press("f9")
     assert isinstance(pilot.app.screen, GoToScreen)
     seen = picture(pilot)
     assert all(f"{number} {stage.title}" in seen for number, stage in enumerate(STAGES, start=1))
