@@ -74,7 +74,7 @@ async def setting_up(pilot: Pilot[None], script: Script) -> None:
 STATES_CONFIGURE = {
     "configuring": configuring,
     "choosing_a_model": choosing_a_model,
-    "editing": editing,
+    "mending": editing,
     "many_settings": many_settings,
     "checked": checked,
     "going": going,
