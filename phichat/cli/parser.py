@@ -29,6 +29,8 @@ VERBS = {
     "fetch": "bring the model of a run to this machine",
     "eval": "did it help? the base model beside the tuned one",
     "deploy": "make a model answer chats",
+    "traffic": "which deployment answers how many of the requests",
+    "rollback": "give all requests back to the deployment that answered before",
     "env": "OPENAI_BASE_URL and OPENAI_API_KEY for other clients",
     "chat": "a conversation, or one answer on standard output",
     "flow": "Prompt flow: serve the model through a flow, run batches, evaluate",

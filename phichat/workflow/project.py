@@ -309,6 +309,10 @@ class Project:
             return self.base_model
         return current.spec.model.id if isinstance(current.spec.model, Job) else current.spec.model
 
+    async def set_traffic(self, endpoint: str, weights: Mapping[str, int], report: Report) -> None:
+        """Share an endpoint's requests among its deployments, in percent; see `phichat.workflow.rollout`."""
+        await self._guard.call(self.backend.set_traffic(endpoint, weights, report))
+
     async def chat(
         self,
         messages: Sequence[Message],

@@ -50,14 +50,18 @@ class Account:
         with self.arm.translated("sign in"):
             return await asyncio.to_thread(self.sign_in.with_code, report)
 
-    async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
-        """What a training or a deployment would cost; asks nobody who you are."""
+    async def estimate(self, spec: TrainSpec | DeploySpec, base: str = "") -> Estimate:
+        """What a training or a deployment would cost; asks nobody who you are.
+
+        `base` is what the model of a deployment was trained from, where somebody knows.
+        """
         from phichat.backends.azureml import money
         from phichat.backends.workload import workload
 
         if isinstance(spec, DeploySpec):
             size = spec.size or self.settings.serve_size
-            return money.serving(size, 1, await self.price(size))
+            base = base or (spec.model if isinstance(spec.model, str) else "")
+            return money.serving(size, 1, await self.price(size), _parameters(base) if base else None)
         size, nodes = self.settings.train_size, self.settings.instance_count
         try:
             work = await asyncio.to_thread(workload, spec)

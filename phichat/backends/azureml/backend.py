@@ -33,6 +33,7 @@ from phichat.backends.base import (
     TrainSpec,
     Usage,
 )
+from phichat.errors import BackendError
 from phichat.events import Event, Step
 
 
@@ -68,7 +69,11 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         await self.account.provision(report)
 
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
-        return await self.account.estimate(spec)
+        base = ""
+        if isinstance(spec, DeploySpec) and isinstance(spec.model, Job):
+            with contextlib.suppress(BackendError):  # a price needs no sign-in
+                base = (await self._jobs.attempts(spec.model.id))[-1].tags.get("phichat-base", "")
+        return await self.account.estimate(spec, base)
 
     async def resources(self) -> list[Resource]:
         return [*await alive.serving(self._workspace), *await alive.clusters(self._workspace)]

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: Parser) -> None:
-    """Take the names, and `--yes`."""
+    """Take the names, `--old` and `--yes`."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="as 'phichat status' shows it; default: all")
+    parser.add_argument(
+        "--old", action="store_true", help="only deployments that get no requests, kept for a rollback"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -33,11 +36,15 @@ async def _down(args: argparse.Namespace) -> int:
     from phichat.cli.narration import narrated
     from phichat.cli.options import open_project
     from phichat.cli.terminal import confirmed, narrate, out
+    from phichat.workflow.rollout import old
 
     async with open_project(args) as project:
         chosen = _chosen(await project.resources(), args.names)
+        if args.old:
+            kept = {state.deployment.id for state in await old(project)}
+            chosen = [each for each in chosen if each.name in kept]
         if not chosen:
-            narrate("Nothing is alive.")
+            narrate("Nothing old is alive." if args.old else "Nothing is alive.")
             return 0
         names = ", ".join(f"{each.kind} {each.name}" for each in chosen)
         if not confirmed(f"Stop and delete {names}?", args.yes):

@@ -1,0 +1,55 @@
+"""`phichat traffic`: which deployment answers how many of an endpoint's requests."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from phichat.cli.parser import Parser
+
+
+def arguments(parser: Parser) -> None:
+    """Take the shares."""
+    parser.add_argument(
+        "shares",
+        metavar="NAME=PERCENT",
+        nargs="*",
+        type=_share,
+        help="deployments and their shares, 100 together; default: only show them",
+    )
+    parser.epilog = "For example: phichat traffic old=90 new=10"
+
+
+def run(args: argparse.Namespace) -> int:
+    """Share the requests as asked, and show who gets them.
+
+    Raises:
+        PhichatError: a name or a share is wrong, or the backend has no such thing.
+    """
+    return asyncio.run(_traffic(args))
+
+
+async def _traffic(args: argparse.Namespace) -> int:
+    from phichat.cli.narration import narrated
+    from phichat.cli.options import open_project
+    from phichat.cli.terminal import narrate, out, table
+    from phichat.workflow.rollout import shift
+
+    async with open_project(args) as project:
+        if args.shares:
+            with narrated() as narrator:
+                await shift(project, dict(args.shares), narrator)
+        states = await project.deployments()
+        if not states:
+            narrate("Nothing is deployed.")
+            return 0
+        rows = [(each.deployment.id, f"{each.traffic} %", each.model, each.detail) for each in states]
+        out(table([("DEPLOYMENT", "TRAFFIC", "MODEL", ""), *rows]))
+    return 0
+
+
+def _share(text: str) -> tuple[str, int]:
+    name, _, percent = text.rpartition("=")
+    if not name or not percent.isdecimal() or int(percent) > 100:
+        raise argparse.ArgumentTypeError("must be NAME=PERCENT, as new=10")
+    return name, int(percent)

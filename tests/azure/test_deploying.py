@@ -1,0 +1,245 @@
+"""Deployments on Azure: made without downtime, and as before when something goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from phichat.backends.azureml.backend import AzureMLBackend
+from phichat.backends.base import Deployment, DeploySpec, Job
+from phichat.errors import BackendError, NotFoundError, QuotaError
+from phichat.events import Event, Log, Step
+from tests.azure.places import lab_of
+from tests.azure.serving import play_containers, trained
+from tests.azure.standin.cloud import Cloud
+from tests.azure.standin.services.endpoints import Live
+from tests.azure.standin.wire import Request
+from tests.azure.training import ignore, small_trainer
+
+NO_QUOTA = {"code": "OutOfQuota", "message": "OutOfQuota: Not enough cluster CPU quota for Standard_E4s_v3."}
+
+
+@pytest.fixture
+async def backend(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[AzureMLBackend]:
+    """A project in an empty workspace, whose containers are only played."""
+    trainer = small_trainer(tmp_path / "trainer", monkeypatch)
+    (trainer / "Dockerfile").write_text('CMD ["python"]\n', encoding="utf-8")
+    play_containers(monkeypatch)
+    cloud.empty()
+    cloud.workspaces.make("phichat", "phichat")
+    opened = lab_of(tmp_path)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+async def job(cloud: Cloud, backend: AzureMLBackend, tmp_path: Path, tiny_phi3: Path) -> Job:
+    found = await trained(cloud, backend, tmp_path, tiny_phi3)
+    cloud.forget()
+    return found
+
+
+def spec(job: Job, name: str = "chat", **chosen: object) -> DeploySpec:
+    return DeploySpec.model_validate({"name": name, "model": job, **chosen})
+
+
+def only(cloud: Cloud) -> tuple[dict[str, Live], dict[str, int]]:
+    """The deployments of the only endpoint, and their shares of its requests."""
+    (endpoint,) = cloud.endpoints.found.values()
+    traffic = endpoint.body["properties"].get("traffic", {})
+    return endpoint.deployments, {name: share for name, share in traffic.items() if share}
+
+
+async def test_a_model_is_deployed_with_where_it_comes_from(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    planned = await backend.plan(spec(job))
+    assert not cloud.made()
+    events: list[Event] = []
+    deployment = await backend.deploy(spec(job, ttl_hours=8), events.append)
+    steps = {event.name: event.state for event in events if isinstance(event, Step)}
+    assert steps == {step.name: "done" for step in planned}
+    ((path, model),) = cloud.models.found.items()
+    assert path.endswith("/models/first/versions/1")
+    assert model["properties"]["modelType"] == "mlflow_model"
+    assert model["properties"]["jobName"] == "first"
+    assert model["properties"]["tags"] == {
+        **{"phichat": "lab", "base_model": "phi-3-mini", "data": "a-fingerprint"},
+        **{"template": "a-template", "eval_loss": "1.25", "steps": "4"},
+    }
+    ((name, live),) = only(cloud)[0].items()
+    assert only(cloud)[1] == {name: 100}
+    told = live.body["properties"]
+    assert told["instanceType"] == "Standard_E4s_v3"
+    assert told["requestSettings"] == {
+        **{"maxConcurrentRequestsPerInstance": 3, "requestTimeout": "PT3M", "maxQueueWait": "PT2M"}
+    }
+    probe = {"failureThreshold": 30, "successThreshold": 1, "period": "PT100S", "initialDelay": "PT500S"}
+    assert told["livenessProbe"] == told["readinessProbe"] == probe
+    assert live.body["tags"]["phichat-template"] == "a-template"
+    (state,) = await backend.deployments()
+    assert state.deployment == deployment and state.model == "first" and state.healthy
+    assert "until 20" in state.detail
+    cloud.forget()
+    assert await backend.deploy(spec(job), ignore) == deployment
+    assert not cloud.made(), "it is there already"
+
+
+async def test_the_new_one_is_asked_what_was_held_out_before_it_gets_requests(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    await backend.deploy(spec(job), ignore)
+    asked = [request for request in cloud.requests if request.path == "/score"]
+    assert [each.json["messages"][0]["content"] for each in asked] == [
+        *("Tell me about the sea.", "Why do people love the sea?")
+    ]
+    shared = [number for number, each in enumerate(cloud.requests) if '"traffic"' in each.body.decode()]
+    assert shared and cloud.requests.index(asked[-1]) < shared[0]
+
+
+async def test_the_one_before_is_kept_and_a_rollback_knows_it(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    old = await backend.deploy(spec(job), ignore)
+    new = await backend.deploy(spec(job, "better"), ignore)
+    states = {state.deployment.id: state for state in await backend.deployments()}
+    assert [(states[each.id].traffic, states[each.id].previous) for each in (old, new)] == [
+        *((0, True), (100, False))
+    ]
+    endpoint = states[old.id].endpoint
+    await backend.set_traffic(endpoint, {old.id: 75, new.id: 25}, ignore)
+    assert sorted(only(cloud)[1].values()) == [25, 75]
+    for wrong in ({old.id: 50}, {"nobody": 100}):
+        with pytest.raises(BackendError):
+            await backend.set_traffic(endpoint, wrong, ignore)
+    with pytest.raises(NotFoundError):
+        await backend.set_traffic("elsewhere", {old.id: 100}, ignore)
+    await backend.delete(old)
+    assert only(cloud)[1] == {new.id.partition("/")[2]: 100}, "the others answer what the deleted one did"
+
+
+async def test_traffic_can_come_in_steps(cloud: Cloud, job: Job, tmp_path: Path) -> None:
+    backend = lab_of(tmp_path, gradual_traffic=True)
+    await backend.deploy(spec(job), ignore)
+    cloud.forget()
+    new = (await backend.deploy(spec(job, "better"), ignore)).id.partition("/")[2]
+    await backend.aclose()
+    shares = [each.json["properties"]["traffic"] for each in cloud.requests if b'"traffic"' in each.body]
+    assert [share[new] for share in shares] == [10, 50, 100]
+
+
+async def test_a_deployment_without_quota_is_removed_and_requests_go_where_they_went(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    await backend.deploy(spec(job), ignore)
+    before = only(cloud)
+    kept, traffic = set(before[0]), before[1]
+    cloud.endpoints.failing.append(NO_QUOTA)
+    events: list[Event] = []
+    with pytest.raises(QuotaError, match="quota"):
+        await backend.deploy(spec(job, "better"), events.append)
+    assert (set(only(cloud)[0]), only(cloud)[1]) == (kept, traffic)
+    last = [event for event in events if isinstance(event, Step)][-1]
+    assert (last.name, last.state) == ("deployment", "failed")
+    await backend.deploy(spec(job, "better"), ignore)
+    assert len(only(cloud)[0]) == 2
+
+
+async def test_what_an_earlier_failure_left_is_made_again(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    deployment = await backend.deploy(spec(job), ignore)
+    (live,) = only(cloud)[0].values()
+    await backend.set_traffic(deployment.id.partition("/")[0], {deployment.id: 100}, ignore)
+    live.state = "Failed"
+    endpoint = next(iter(cloud.endpoints.found.values()))
+    endpoint.body["properties"]["traffic"] = {}
+    assert not (await backend.deployments())[0].healthy
+    assert await backend.deploy(spec(job), ignore) == deployment
+    assert (await backend.deployments())[0].healthy
+
+
+async def test_a_name_that_somebody_has_is_told(cloud: Cloud, backend: AzureMLBackend, job: Job) -> None:
+    cloud.endpoints.taken.add("everybodys")
+    with pytest.raises(BackendError, match="Somebody has taken the name already"):
+        await backend.deploy(spec(job, endpoint="everybodys"), ignore)
+    cloud.endpoints.taken.clear()
+    with pytest.raises(BackendError, match="is no name for endpoint"):
+        await backend.deploy(spec(job, endpoint="1"), ignore)
+    assert not cloud.endpoints.found
+
+
+async def test_what_is_not_of_the_project_is_left_alone(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    deployment = await backend.deploy(spec(job), ignore)
+    (endpoint,) = cloud.endpoints.found.values()
+    endpoint.body["tags"]["phichat"] = "another"
+    assert not await backend.deployments()
+    for refused in (backend.deploy(spec(job), ignore), backend.delete(deployment)):
+        with pytest.raises(BackendError, match="belongs to somebody else"):
+            await refused
+
+
+async def test_killed_after_any_request_the_next_try_finishes(
+    cloud: Cloud, backend: AzureMLBackend, job: Job, tmp_path: Path, tiny_phi3: Path
+) -> None:
+    await backend.deploy(spec(job), ignore)
+    whole = cloud.made()
+    assert whole
+    for number in range(1, len(whole) + 1):
+        cloud.empty()
+        cloud.workspaces.make("phichat", "phichat")
+        await trained(cloud, backend, tmp_path, tiny_phi3)
+        cloud.forget()
+        await _killed_after(number, cloud, job, tmp_path)
+        assert len(cloud.made()) == number
+        await backend.deploy(spec(job), ignore)
+        assert Counter(cloud.made()) == Counter(whole), f"killed after {whole[number - 1]}"
+        deployments, traffic = only(cloud)
+        assert traffic == dict.fromkeys(deployments, 100)
+
+
+async def _killed_after(number: int, cloud: Cloud, job: Job, folder: Path) -> None:
+    """Deploy, and hear of nothing any more when so many requests have changed something."""
+    backend, loop = lab_of(folder), asyncio.get_running_loop()
+    deploying = asyncio.create_task(backend.deploy(spec(job), ignore))
+
+    def kill(request: Request) -> None:
+        if len(cloud.made()) == number and request.mutating:
+            loop.call_soon_threadsafe(deploying.cancel)
+
+    cloud.after = kill
+    with pytest.raises(asyncio.CancelledError):
+        await deploying
+    cloud.after = lambda request: None
+    await backend.aclose()
+
+
+async def test_the_log_of_nothing_is_no_log(backend: AzureMLBackend, cloud: Cloud) -> None:
+    for name in ("nowhere", "no/where"):
+        with pytest.raises(NotFoundError):
+            [_ async for _ in backend.logs(Deployment(id=name))]
+
+
+async def test_a_container_that_ends_is_told_by_its_own_log(
+    cloud: Cloud, tmp_path: Path, tiny_phi3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.empty()
+    cloud.workspaces.make("phichat", "phichat")
+    backend = lab_of(tmp_path)
+    job = await trained(cloud, backend, tmp_path, tiny_phi3)
+    ((config,),) = [[*cloud.blobs.folder.rglob("phichat/runs/first/model/config.json")]]
+    config.unlink()
+    events: list[Event] = []
+    with pytest.raises(BackendError, match=r"could not serve the model: .*there is no config\.json"):
+        await backend.deploy(spec(job), events.append)
+    await backend.aclose()
+    assert any(isinstance(event, Log) and "no config.json" in event.line for event in events)
+    assert only(cloud) == ({}, {})

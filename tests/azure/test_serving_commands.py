@@ -1,0 +1,80 @@
+"""Deployments as a person types them: deploy, chat, a second version, back, and nothing left that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from phichat.cli import main
+from tests.azure.serving import play_containers
+from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
+from tests.azure.training import small_trainer
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+Phichat = Callable[..., Done]
+
+
+@pytest.fixture
+def phichat(
+    empty: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Phichat:
+    """Runs a command line in a project on Azure whose containers are played."""
+    trainer = small_trainer(tmp_path / "trainer", monkeypatch)
+    (trainer / "Dockerfile").write_text('CMD ["python"]\n', encoding="utf-8")
+    play_containers(monkeypatch)
+    place = tmp_path / "lab"
+    place.mkdir()
+    config = f'backend = "azureml"\n[backends.azureml]\nsubscription_id = "{SUBSCRIPTION}"\n'
+    (place / "phichat.toml").write_text(config, encoding="utf-8")
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("PYTHON_KEYRING_BACKEND", "keyring.backends.null.Keyring")
+    empty.workspaces.make("phichat", "phichat")
+
+    def run(*argv: str) -> Done:
+        code = main(argv)
+        said = capsys.readouterr()
+        return Done(code, said.out, said.err)
+
+    return run
+
+
+def test_from_a_model_to_nothing_left(empty: Cloud, phichat: Phichat, tiny_phi3: Path) -> None:
+    model = str(tiny_phi3)
+    planned = phichat("deploy", model, "--dry-run")
+    assert planned.code == 0 and "planned   traffic" in planned.out and "an hour" in planned.err
+    assert "tokens a second" in planned.err
+    assert phichat("deploy", model).code == 2 and not empty.endpoints.found, "it costs: it asks first"
+    first = phichat("deploy", model, "--yes")
+    assert first.code == 0
+    assert phichat("chat", "-p", "Is it there?").out == "Yes.\n"
+    second = phichat("deploy", model, "--name", "better", "--yes")
+    old, new = first.out.strip(), second.out.strip()
+    assert phichat("rollback").out.strip() == old
+    assert phichat("traffic").out.split()[4:6] == ["100", "%"]
+    assert phichat("rollback").out.strip() == new, "and forth again"
+    short = [name.partition("/")[2] for name in (old, new)]
+    shared = phichat("traffic", f"{short[0]}=40", f"{new}=60")
+    assert shared.code == 0 and "40 %" in shared.out and "60 %" in shared.out
+    assert phichat("traffic", f"{short[0]}=40", "nobody=60").code == 2
+    assert phichat("traffic", f"{new}=101").code == 2
+    assert phichat("traffic", f"{new}=100").code == 0
+    assert "US$" in phichat("status").out
+    assert phichat("down", "--old", "--yes").out.split() == [old]
+    assert phichat("down", "--old", "--yes").err == "Nothing old is alive.\n"
+    assert phichat("chat", "-p", "Is it there?").out == "Yes.\n"
+    env = phichat("env").out
+    (endpoint,) = empty.endpoints.found.values()
+    assert endpoint.keys[0] in env and f"https://{endpoint.name}.eastus2.inference.ml.azure.com/v1" in env
+    assert phichat("down", "--yes").code == 0
+    assert not empty.endpoints.found
+    assert phichat("down", "--yes").err == "Nothing is alive.\n"
+    assert phichat("rollback").code == 1, "there is nothing to go back to"
