@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -40,6 +41,7 @@ def phichat(
     empty.workspaces.make("phichat", "phichat")
 
     def run(*argv: str) -> Done:
+        monkeypatch.setattr("sys.stdin", io.StringIO())
         code = main(argv)
         said = capsys.readouterr()
         return Done(code, said.out, said.err)
