@@ -247,6 +247,9 @@ class PhichatApp(App[None], inherit_bindings=False):
         if found := self._remedy():
             await self.perform(found)
 
+    async def on_stage_screen_mend(self, event: StageScreen.Mend) -> None:
+        await self.perform(event.found)
+
     async def perform(self, found: Remedy) -> None:
         """Do what mends something."""
         if found.text:

@@ -26,7 +26,6 @@ from phichat.screens.settings import Draft
 from phichat.screens.stage import StageScreen
 
 if TYPE_CHECKING:
-    from phichat.app import PhichatApp
     from phichat.backends.base import Check
     from phichat.errors import PhichatError
     from phichat.workflow import Project
@@ -205,7 +204,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         elif isinstance(event.option_list, ModelList):
             await self._choose(("base_model",), name)
         elif isinstance(event.option_list, CheckList) and (found := event.option_list.remedy()):
-            await self._app.perform(found)
+            self.post_message(self.Mend(found))
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         widget = event.widget
@@ -363,7 +362,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
             case ("backends", *_):
                 await self._go_to("backend")
             case ("init", *_):
-                self._app.action_setup()
+                await self.run_action("app.setup")
             case _:
                 self.notify(f"In a shell: phichat {' '.join(command)}", markup=False)
 
@@ -379,10 +378,3 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self.bar.activity = ""
         self.bar.show()
         self.refresh_bindings()
-
-    @property
-    def _app(self) -> PhichatApp:
-        from phichat.app import PhichatApp
-
-        assert isinstance(self.app, PhichatApp)
-        return self.app

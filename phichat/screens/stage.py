@@ -18,6 +18,7 @@ from phichat.screens.topbar import TopBar
 
 if TYPE_CHECKING:
     from phichat.screens.panels import ErrorPanel
+    from phichat.screens.remedies import Remedy
 
 
 class StageScreen(Screen[None]):
@@ -47,6 +48,13 @@ class StageScreen(Screen[None]):
 
     class SessionChanged(Message):
         """The session is another than before: the project is open, or its model is nearer."""
+
+    class Mend(Message):
+        """The application is to do what mends something."""
+
+        def __init__(self, found: Remedy) -> None:
+            super().__init__()
+            self.found = found
 
     def __init__(self, session: Session) -> None:
         super().__init__()
