@@ -80,7 +80,7 @@ async def test_a_model_is_deployed_with_where_it_comes_from(
     assert told["requestSettings"] == {
         **{"maxConcurrentRequestsPerInstance": 3, "requestTimeout": "PT3M", "maxQueueWait": "PT2M"}
     }
-    probe = {"failureThreshold": 30, "successThreshold": 1, "period": "PT100S", "initialDelay": "PT500S"}
+    probe = {"failureThreshold": 30, "successThreshold": 1, "period": "PT1M40S", "initialDelay": "PT8M20S"}
     assert told["livenessProbe"] == told["readinessProbe"] == probe
     assert live.body["tags"]["phichat-template"] == "a-template"
     (state,) = await backend.deployments()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from phichat.backends.azureml.workspace import Workspace
     from phichat.backends.base import Report
 
-PROBE = {"failureThreshold": 30, "successThreshold": 1, "period": "PT100S", "initialDelay": "PT500S"}
+PROBE = {"failureThreshold": 30, "successThreshold": 1, "period": "PT1M40S", "initialDelay": "PT8M20S"}
 """Generous, as in Microsoft's tutorial: with the defaults a large model is killed while it loads."""
 REQUESTS = {"maxConcurrentRequestsPerInstance": 3, "requestTimeout": "PT3M", "maxQueueWait": "PT2M"}
 STEPS = (10, 50, 100)
@@ -273,7 +273,6 @@ class Deploying:
             "instanceType": wanted.size,
             "model": f"{top}/{wanted.model.path}",
             "environmentId": f"{top}/{container.path(wanted.image)}",
-            "environmentVariables": {"PHICHAT_MODEL": wanted.model.title},
             "requestSettings": REQUESTS,
             "livenessProbe": PROBE,
             "readinessProbe": PROBE,

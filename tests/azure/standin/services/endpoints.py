@@ -231,7 +231,8 @@ class Endpoints(Service):
 
 
 def _deployment(name: str, live: Live) -> Json:
-    told = {**live.body["properties"], "provisioningState": live.state}
+    told = {"scaleSettings": {"scaleType": "Default"}, **live.body["properties"]}
+    told["provisioningState"] = live.state
     return {"id": live.path, "name": name, **live.body, "properties": told}
 
 

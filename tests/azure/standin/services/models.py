@@ -30,6 +30,11 @@ class Models(Service):
         found = self.found.get(request.path.lower())
         return answer(found) if found else error(404, "ModelNotFound", f"No model {name}:{version}.")
 
+    @route("GET", ARM, rf"{WORKSPACE}/models/(?P<name>[^/]+)/versions")
+    def listed(self, request: Request, name: str, **place: str) -> Response:
+        top = f"{request.path.lower()}/"
+        return answer({"value": [each for path, each in self.found.items() if path.startswith(top)]})
+
     @route("PUT", ARM, rf"{WORKSPACE}/models/(?P<name>[^/]+)/versions/(?P<version>[^/]+)")
     def put(self, request: Request, name: str, version: str, **place: str) -> Response:
         told = request.json["properties"]
