@@ -66,7 +66,9 @@ def test_the_sdk_would_send_the_same(
             Environment(
                 name=named[-3],
                 version=named[-1],
-                build=BuildContext(path=environment["properties"]["build"]["contextUri"]),
+                build=BuildContext(
+                    dockerfile_path="Dockerfile", path=environment["properties"]["build"]["contextUri"]
+                ),
                 inference_config={
                     "liveness_route": route,
                     "readiness_route": route,
