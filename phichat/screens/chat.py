@@ -82,6 +82,14 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             id="chat.compare",
             show=False,
         ),
+        Binding(
+            "f5",
+            "answerer",
+            "Who answers",
+            tooltip="Let the deployment answer, or the flow server.",
+            id="chat.answerer",
+            show=False,
+        ),
         Binding("pageup", "back", "Page up", tooltip="Read what is above.", id="chat.up", show=False),
         Binding("pagedown", "on", "Page down", tooltip="Read what is below.", id="chat.down", show=False),
         Binding(
@@ -278,6 +286,12 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
 
         self.app.push_screen(CompareScreen(self.session))
 
+    def action_answerer(self) -> None:
+        """Choose who answers: the deployment, or the flow server."""
+        from phichat.screens.flow_chat import AnswererScreen
+
+        self.app.push_screen(AnswererScreen(self.session))
+
     def action_resume(self) -> None:
         """Go on with the conversation that was held last."""
         if self._latest:
@@ -335,6 +349,8 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
                 return False  # what has the focus is nearer
             case "chats" | "options" | "compare":
                 return self.session.project is not None
+            case "answerer":
+                return self.session.readiness.phase == "ready"
             case "resume":
                 return last is None and bool(self._latest)
             case "to_prompt":

@@ -76,6 +76,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
         Binding("x", "delete", "Delete", tooltip="Stop and delete it.", id="deploy.delete", show=False),
         Binding("escape", "stop", "Cancel", tooltip="Do not wait for it.", id="deploy.stop", show=False),
         Binding("escape", "back", "Back", tooltip="Back to the deployments.", id="deploy.back"),
+        Binding("f", "flow", "Flow server", tooltip="The model for other programs.", id="deploy.flow"),
         Binding("ctrl+r", "reload", "Look again", tooltip="See what is deployed now.", id="deploy.reload"),
     ]
 
@@ -261,6 +262,20 @@ another model answer; Enter lets the chats be with the deployment under the curs
         """Let go of what is being deployed."""
         self.work.stop()
 
+    def action_flow(self) -> None:
+        """Serve, ask and evaluate the deployed model through a flow."""
+        from phichat.screens.flow import FlowScreen
+
+        self.app.push_screen(FlowScreen(self.session))
+
+    async def carry_out(self, command: tuple[str, ...]) -> None:
+        if command[0] == "flow":
+            from phichat.screens.flow import FlowScreen
+
+            screen = FlowScreen(self.session)
+            await self.app.push_screen(screen)
+            await screen.carry_out(command)
+
     def action_back(self) -> None:
         """Back to the deployments."""
         self._go("list")
@@ -297,6 +312,8 @@ another model answer; Enter lets the chats be with the deployment under the curs
                 return listed and self.selected is not None and self.work.supports("set_traffic")
             case "stop":
                 return self.deploying
+            case "flow":
+                return listed
             case "back":
                 return self.place == "choose"
             case "reload":

@@ -30,6 +30,7 @@ STAGE_OF: Mapping[str, str] = {
     "rollback": "deploy",
     "env": "deploy",
     "status": "deploy",
+    "flow": "deploy",
     "down": "deploy",
     "chat": "chat",
     "history": "chat",
@@ -74,6 +75,12 @@ def _title(words: tuple[str, ...], stage: str) -> str:
             return "Take the demo data"
         case ("models", "pull", model):
             return f"Download {model}"
+        case ("flow", "setup"):
+            return "Set up Prompt flow"
+        case ("flow", "serve", "--port", port):
+            return f"Take port {port}"
+        case ("flow", "serve", *_):
+            return "Start the flow server"
         case ("secret", "set", *_):
             return "Set the secret"
     return f"Go to {stage.capitalize()}"

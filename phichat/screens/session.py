@@ -101,6 +101,8 @@ class Session:
         self._ready = asyncio.Event()
         self._told = 0.0
         self._deployment: Deployment | None = None
+        self._behind: Deployment | None = None
+        """What answers the chats again when they leave the flow server; None: they are not with it."""
         self._starting: asyncio.Task[object] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._followed: dict[str, asyncio.Task[None]] = {}
@@ -119,6 +121,10 @@ class Session:
     def listen(self, listener: Callable[[], None]) -> None:
         """Be told of every change."""
         self._listeners.append(listener)
+
+    def forget(self, listener: Callable[[], None]) -> None:
+        """Tell that one no more."""
+        self._listeners.remove(listener)
 
     async def start(self, *, download: bool = False) -> None:
         """Open the project and make its model ready; weights that are missing are offered, or downloaded."""
@@ -141,7 +147,7 @@ class Session:
             task.cancel()
         if self.project:
             self._earlier.append(self.project)
-        self.project, self.standing, self._deployment = None, None, None
+        self.project, self.standing, self._deployment, self._behind = None, None, None, None
         self._ready.clear()
         self.activities.clear()
         self._say(Readiness("opening"))
@@ -213,8 +219,31 @@ class Session:
         assert self.project is not None
         return self._adopt(await self.project.use(state))
 
+    @property
+    def through_flow(self) -> bool:
+        """Whether the chats are with the flow server."""
+        return self._behind is not None
+
+    @property
+    def answering(self) -> str:
+        """The name of the deployment that the chats are with, or were before the flow server."""
+        deployment = self._behind or self._deployment
+        return deployment.id if deployment else ""
+
+    def use_flow(self) -> None:
+        """Let the chats be with the flow server from now on, as with a deployment."""
+        from phichat.workflow.chatting import FLOW
+
+        self._deployment, self._behind = FLOW, self._behind or self._deployment
+        self._say(self.readiness)
+
+    def leave_flow(self) -> None:
+        """Let the chats be with the deployment again that they were with before."""
+        if self._behind:
+            self._adopt(self._behind)
+
     def _adopt(self, deployment: Deployment) -> Deployment:
-        self._deployment = deployment
+        self._deployment, self._behind = deployment, None
         self._say(Readiness("ready"))
         self._ready.set()
         return deployment
@@ -273,9 +302,7 @@ class Session:
             self._say(Readiness("offered", size=size))
             return
         self._say(Readiness("preparing", size=size))
-        self._deployment = await self.project.ready(self._report)
-        self._say(Readiness("ready"))
-        self._ready.set()
+        self._adopt(await self.project.ready(self._report))
         self.look_soon()
 
     async def _look(self, project: Project, before: asyncio.Task[None] | None) -> None:

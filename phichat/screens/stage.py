@@ -77,6 +77,9 @@ class StageScreen(Screen[None]):
         self.session.listen(self._tell)
         self._tell()
 
+    def on_unmount(self) -> None:
+        self.session.forget(self._tell)
+
     def _tell(self) -> None:
         self.post_message(self.SessionChanged())
 

@@ -52,6 +52,8 @@ def _there(session: Session) -> tuple[str, ...]:
     named = (project.root.name,) if project.root else ("no project",)
     serving = session.standing.serving if session.standing else ""
     deployed = (f"serving {short_name(serving)}",) if serving else ()
+    if session.through_flow:
+        deployed = ("through the flow", *deployed)
     return (*named, session.backend, session.model, *deployed)
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 
-from phichat.backends.base import Message, Usage
+from phichat.backends.base import Deployment, Message, Usage
 from phichat.events import Piece, Reply
+
+FLOW = Deployment(id="flow server")
+"""The project's flow server as a deployment to chat with; no backend has one with a space in its name."""
 
 
 def with_system(messages: Sequence[Message], system: str) -> list[Message]:

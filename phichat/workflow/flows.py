@@ -119,8 +119,12 @@ class Flows:
             [Resource(kind=KIND, name="flow", state=f"{running.engine} at {running.url}")] if running else []
         )
 
-    async def chat(self, messages: Sequence[Message]) -> AsyncGenerator[Piece | Reply, None]:
+    async def chat(
+        self, messages: Sequence[Message], system: str | None = None
+    ) -> AsyncGenerator[Piece | Reply, None]:
         """The answer of the flow that runs; it counts no tokens. Closing this stops the model.
+
+        The system prompt, the configured one if none is given, is put first unless the messages bring one.
 
         Raises:
             NotFoundError: no flow server runs.
@@ -131,7 +135,7 @@ class Flows:
         running = self.server()
         if running is None:
             raise NotFoundError("No flow server runs.", "phichat flow serve")
-        messages = with_system(messages, self._config.chat.system)
+        messages = with_system(messages, self._config.chat.system if system is None else system)
         async with contextlib.aclosing(stream_flow(running.url, messages)) as parts:
             async for part in timed(parts, time.monotonic()):
                 yield part

@@ -39,7 +39,7 @@ from phichat.history.log import Answerer
 from phichat.paths import Folders, state_folder, user_folders, write_atomic
 from phichat.runs import Run
 from phichat.workflow import recall
-from phichat.workflow.chatting import timed, with_system
+from phichat.workflow.chatting import FLOW, timed, with_system
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.keeping import StoreName, check_history, open_history
 from phichat.workflow.money import Spending, affordable, spent
@@ -324,8 +324,14 @@ class Project:
         """The answer piece by piece, then the whole of it with what it cost. Closing it stops the model.
 
         The system prompt, the configured one if none is given, is put first unless the messages bring one.
+        `FLOW` asks the flow server, which has options of its own.
         """
         deployment = deployment or await self.ready(_ignore)
+        if deployment == FLOW:
+            async with contextlib.aclosing(self.flows.chat(messages, system)) as answer:
+                async for piece in answer:
+                    yield piece
+            return
         asked = time.monotonic()
         messages = with_system(messages, self.config.chat.system if system is None else system)
         parts = self.backend.chat(deployment, messages, options or self.chat_options())

@@ -14,6 +14,7 @@ from tests.screens.states_chat import CHAT_STATES
 from tests.screens.states_configure import STATES_CONFIGURE
 from tests.screens.states_data import DATA_STATES
 from tests.screens.states_deploy import STATES_DEPLOY
+from tests.screens.states_flow import STATES_FLOW
 from tests.screens.states_train import STATES_TRAIN
 
 State = Callable[[Pilot[None], Script], Awaitable[None]]
@@ -129,5 +130,5 @@ WITH_WEIGHTS: dict[str, State] = {
     "explained": explained,
     **CHAT_STATES,
 }
-ELSEWHERE = STATES_CONFIGURE | DATA_STATES | STATES_TRAIN | STATES_DEPLOY
+ELSEWHERE = STATES_CONFIGURE | DATA_STATES | STATES_TRAIN | STATES_DEPLOY | STATES_FLOW
 STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | ELSEWHERE
