@@ -269,12 +269,14 @@ another model answer; Enter lets the chats be with the deployment under the curs
         self.app.push_screen(FlowScreen(self.session))
 
     async def carry_out(self, command: tuple[str, ...]) -> None:
-        if command[0] == "flow":
-            from phichat.screens.flow import FlowScreen
+        if command[0] != "flow":
+            await super().carry_out(command)
+            return
+        from phichat.screens.flow import FlowScreen
 
-            screen = FlowScreen(self.session)
-            await self.app.push_screen(screen)
-            await screen.carry_out(command)
+        screen = FlowScreen(self.session)
+        await self.app.push_screen(screen)
+        await screen.carry_out(command)
 
     def action_back(self) -> None:
         """Back to the deployments."""
