@@ -83,7 +83,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             show=False,
         ),
         Binding(
-            "f6",
+            "f5",
             "answerer",
             "Who answers",
             tooltip="Let the deployment answer, or the flow server.",

@@ -50,7 +50,7 @@ async def test_the_chats_go_through_the_server_and_back(pilot: Pilot[None], scri
     await settled(pilot)
     assert shown_answer(pilot) == "Through the flow: Who are you?"
     assert script.asked == []
-    await pilot.press("f6")
+    await pilot.press("f5")
     await shows(pilot, "Deployment   smollm2", "▸ Flow server  http://127.0.0.1:8080, over smollm2")
     await pilot.press("up", "enter")
     script.say("Without it.")
@@ -61,7 +61,7 @@ async def test_the_chats_go_through_the_server_and_back(pilot: Pilot[None], scri
 
 async def test_a_flow_server_that_does_not_run_cannot_be_chosen(pilot: Pilot[None], script: Script) -> None:
     await opened(pilot, script)
-    await pilot.press("f6")
+    await pilot.press("f5")
     await shows(pilot, "Flow server  does not run")
     await pilot.press("down", "enter")
     await until(pilot, lambda: not isinstance(pilot.app.screen, AnswererScreen))
