@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from phichat.backends.azureml.backend import AzureMLBackend
-from phichat.backends.base import Deployment, DeploySpec, Job
+from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Job, Message
 from phichat.errors import BackendError, NotFoundError, QuotaError
 from phichat.events import Event, Log, Step
 from tests.azure.places import lab_of
@@ -132,6 +132,23 @@ async def test_traffic_can_come_in_steps(cloud: Cloud, job: Job, tmp_path: Path)
     await backend.aclose()
     shares = [each.json["properties"]["traffic"] for each in cloud.requests if b'"traffic"' in each.body]
     assert [share[new] for share in shares] == [10, 50, 100]
+
+
+@pytest.mark.parametrize("auth", ["key", "aml_token", "aad_token"])
+async def test_an_endpoint_is_opened_with_what_was_chosen(
+    cloud: Cloud, backend: AzureMLBackend, job: Job, tmp_path: Path, auth: str
+) -> None:
+    chosen = lab_of(tmp_path, endpoint_auth=auth)
+    deployment = await chosen.deploy(spec(job), ignore)
+    await chosen.aclose()
+    # Whoever comes later asks the endpoint itself, whatever the settings say by then.
+    access = await backend.access(deployment)
+    (endpoint,) = cloud.endpoints.found.values()
+    good = {"key": endpoint.keys, "aml_token": [endpoint.token], "aad_token": cloud.login.tokens}
+    assert access.key in good[auth]
+    message = Message(role="user", content="Hello")
+    parts = [part async for part in backend.chat(deployment, [message], ChatOptions())]
+    assert parts[0] == "Yes."
 
 
 async def test_a_deployment_without_quota_is_removed_and_requests_go_where_they_went(

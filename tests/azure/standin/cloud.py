@@ -58,7 +58,7 @@ class Cloud:
         self.history = History(self.jobs)
         self.models = Models(self.blobs, self.jobs)
         self.endpoints = Endpoints(self.models, self.registered, folder / "containers")
-        self.scoring = Scoring(self.endpoints)
+        self.scoring = Scoring(self.endpoints, self.login)
         self.slowly = Slowly()
         self.subscriptions = Subscriptions(SUBSCRIPTION, TENANT, self.slowly)
         self.resources = Resources(self.subscriptions, self.workspaces, self.slowly)

@@ -36,6 +36,7 @@ class Endpoint:
     name: str
     body: Json
     keys: list[str] = field(default_factory=lambda: [secrets.token_urlsafe(24) for _ in range(2)])
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     deployments: dict[str, Live] = field(default_factory=dict)
 
 
@@ -114,6 +115,13 @@ class Endpoints(Service):
         if found is None:
             return _missing(endpoint)
         return answer({"primaryKey": found.keys[0], "secondaryKey": found.keys[1]})
+
+    @route("POST", ARM, rf"{ENDPOINT}/token")
+    def token(self, request: Request, endpoint: str, **place: str) -> Response:
+        found = self.found.get(endpoint)
+        if found is None:
+            return _missing(endpoint)
+        return answer({"accessToken": found.token, "expiryTimeUtc": 4102444800, "tokenType": "Bearer"})
 
     @route("GET", ARM, rf"{ENDPOINT}/deployments")
     def deployments(self, request: Request, endpoint: str, **place: str) -> Response:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 
 import httpx
 
 from tests.azure.standin.services.endpoints import Endpoint, Endpoints, Live
+from tests.azure.standin.services.login import Login
 from tests.azure.standin.wire import Request, Response, Service, answer, route
 
 HOST = r"[a-zA-Z0-9-]+\.eastus2\.inference\.ml\.azure\.com"
@@ -16,7 +17,8 @@ PASSED = ("content-type", "accept")
 class Scoring(Service):
     """Forwards requests to whichever deployment has the traffic, or to the one that is named."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, login: Login) -> None:
+        self.login = login
         self.endpoints = endpoints
         self.asked: dict[str, int] = {}
         """How many requests went to which deployment."""
@@ -28,7 +30,7 @@ class Scoring(Service):
         endpoint = self.endpoints.found.get(request.host.partition(".")[0])
         if endpoint is None:
             return answer({"error": "no such endpoint"}, 404)
-        if request.bearer not in endpoint.keys:
+        if request.bearer not in self._good(endpoint):
             return answer({"message": "Access denied due to invalid key."}, 401)
         name = request.headers.get("azureml-model-deployment") or self._next(endpoint)
         live = endpoint.deployments.get(name)
@@ -36,6 +38,11 @@ class Scoring(Service):
             return answer({"error": {"code": "NotFound", "message": "No such deployment."}}, 404)
         self.asked[name] = self.asked.get(name, 0) + 1
         return _forwarded(live, request)
+
+    def _good(self, endpoint: Endpoint) -> Collection[str]:
+        """What opens an endpoint: only what it was made for."""
+        mode = endpoint.body["properties"]["authMode"]
+        return {"Key": endpoint.keys, "AMLToken": [endpoint.token], "AADToken": self.login.tokens}[mode]
 
     def _next(self, endpoint: Endpoint) -> str:
         """Whose turn it is: of a hundred requests each deployment gets its share."""
