@@ -119,11 +119,9 @@ class Deploying:
             return
         async with self._locked(ref.endpoint):
             endpoint = await self._endpoints.find(ref.endpoint)
-            if endpoint is None:
-                return
-            self._ours(endpoint)
-            await self._endpoints.withdraw(ref, endpoint)
-            await self._endpoints.undeploy(ref)
+            if endpoint is not None:
+                self._ours(endpoint)
+                await self._removed(ref)
 
     async def set_traffic(self, name: str, weights: Mapping[str, int], report: Report) -> None:
         """Share an endpoint's requests among its deployments, by name or id.
@@ -201,7 +199,7 @@ class Deploying:
         async with _step("deployment", f"{ref.name} on {wanted.size}", report) as step:
             found = await self._endpoints.deployment(ref)
             if found is not None and state_of(found) in ("failed", "canceled"):
-                await self._endpoints.undeploy(ref)
+                await self._removed(ref)
                 found = None
             step.reused = found is not None and state_of(found) == "succeeded"
             if step.reused:
@@ -211,8 +209,10 @@ class Deploying:
                     await self._endpoints.settled(ref)
                 else:
                     await self._endpoints.deploy(ref, await self._body(wanted))
-            except UnavailableError:
-                raise  # Azure goes on with it: the same command waits for it again
+            except UnavailableError as error:
+                # Azure goes on with it, whoever waits.
+                hint = "Repeat the command: it waits for the same deployment."
+                raise UnavailableError(error.message, hint) from error
             except BackendError as error:
                 raise await self._given_up(ref, error, report) from error
 
@@ -251,6 +251,13 @@ class Deploying:
             await self._endpoints.share(wanted.ref.endpoint, before)
             raise await self._given_up(wanted.ref, error, report) from error
 
+    async def _removed(self, ref: Ref) -> None:
+        """Delete a deployment, after its requests were given to another one."""
+        endpoint = await self._endpoints.find(ref.endpoint)
+        if endpoint is not None:
+            await self._endpoints.withdraw(ref, endpoint)
+            await self._endpoints.undeploy(ref)
+
     async def _given_up(self, ref: Ref, error: BackendError, report: Report) -> BackendError:
         """Remove a deployment that failed, and say why in one sentence, by its container's own log."""
         lines: list[str] = []
@@ -260,7 +267,7 @@ class Deploying:
             report(Log(line=clean(line)))
         cause = _cause(lines, error)
         try:
-            await self._endpoints.undeploy(ref)
+            await self._removed(ref)
         except BackendError as left:
             told = f"{cause.message} It could not be removed and goes on costing: {left.message}"
             return type(cause)(told, "phichat down")

@@ -53,7 +53,8 @@ class Endpoints(Service):
         self.taken: set[str] = set()
         """Names of endpoints that somebody else in the region has."""
         self._operations: dict[str, Live | None] = {}
-        self._count = 0
+        self.started = 0
+        """How many containers were ever started."""
 
     def close(self) -> None:
         """End every container."""
@@ -194,8 +195,8 @@ class Endpoints(Service):
         told = live.body["properties"]
         environment = self.registered.at(told["environmentId"])["properties"]
         if live.container is None:
-            self._count += 1
-            folder = self.folder / str(self._count)
+            self.started += 1
+            folder = self.folder / str(self.started)
             folder.mkdir(parents=True)
             image = self._image(environment["build"]["contextUri"])
             live.container = Container(folder, image, self.models.folder(told["model"]))
