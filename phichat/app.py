@@ -143,8 +143,14 @@ class PhichatApp(App[None], inherit_bindings=False):
         self._configured: Project | None = None
         self._attention = Attention(self)
         self._obstacle: Obstacle = ""
+        self._first = next(stage for stage in STAGES if stage.name == self.DEFAULT_MODE)
         for stage in STAGES:
-            self.add_mode(stage.name, partial(stage.open, self.session))
+            if stage.name != self.DEFAULT_MODE:
+                self.add_mode(stage.name, partial(stage.open, self.session))
+
+    def get_default_screen(self) -> Screen[None]:
+        """The screen that the application opens on."""
+        return self._first.open(self.session)
 
     def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, _remember_theme)
@@ -153,6 +159,8 @@ class PhichatApp(App[None], inherit_bindings=False):
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        # Not before: Textual would parse and apply every style twice for the first frame.
+        self.add_mode(self._first.name, partial(self._first.open, self.session))
         self._start_model()
         self.run_worker(
             partial(import_module, "phichat.screens.messages"),
@@ -301,10 +309,13 @@ class PhichatApp(App[None], inherit_bindings=False):
 
     def _remedy(self) -> Remedy | None:
         """What can be done here about the error that is on the screen."""
+        shown = self.screen.query("Words")
+        if not shown:  # as on the first frame, which does not wait for what errors need
+            return None
         from phichat.screens.panels import Words
         from phichat.screens.remedies import remedy
 
-        return next((remedy(words.problem) for words in reversed(self.screen.query(Words))), None)
+        return next((remedy(words.problem) for words in reversed([*shown.results(Words)])), None)
 
     def _told(self, action: Action) -> str:
         """What an action does, and the command that does the same in a shell."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +60,9 @@ def possible(screen: Screen[Any], name: str) -> Action | None:
 
 def owners() -> Iterator[type[DOMNode]]:
     """Every screen and widget of the application that has keys of its own; imports them all."""
+    import importlib
+    import pkgutil
+
     from phichat import screens
 
     for found in pkgutil.walk_packages(screens.__path__, f"{screens.__name__}."):

@@ -75,7 +75,8 @@ class StageScreen(Screen[None]):
 
     def on_mount(self) -> None:
         self.session.listen(self._tell)
-        self._tell()
+        if self.session.project or self.session.readiness.phase != "opening":
+            self._tell()  # else there is nothing to show yet, and the first frame comes sooner
 
     def on_unmount(self) -> None:
         self.session.forget(self._tell)

@@ -68,19 +68,20 @@ class StageTab(Static):
     """The name of a stage, its number, and a sign if it is done; a click goes there."""
 
     def __init__(self, number: int, stage: Stage, *, here: bool) -> None:
-        super().__init__(classes="stage -here" if here else "stage")
+        title = Content.assemble((str(number), "$text-muted"), f" {stage.title}")
+        super().__init__(title, classes="stage -here" if here else "stage")
         self.stage = stage
-        self._number = number
-        self._done: str | None = None
+        self.tooltip = Content(stage.aim)
+        self._title = title
+        self._done = ""
 
     def show(self, done: str) -> None:
         """Show what of this stage is done; empty: nothing yet."""
-        if done == self._done:
-            return
-        self._done = done
-        sign = (f" {DONE}", "$text-success") if done else ""
-        self.update(Content.assemble((str(self._number), "$text-muted"), f" {self.stage.title}", sign))
-        self.tooltip = Content(done or self.stage.aim)
+        if done != self._done:
+            self._done = done
+            sign = (f" {DONE}", "$text-success") if done else ""
+            self.update(Content.assemble(self._title, sign))
+            self.tooltip = Content(done or self.stage.aim)
 
     async def on_click(self) -> None:
         await self.run_action(f"app.go({self.stage.name!r})")
