@@ -188,6 +188,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="how often each program is started")
     parser.add_argument("--tokens", type=int, default=1000, help="how long each streamed answer is")
     args = parser.parse_args()
+    # Installed programs are compiled, and that is what people start.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as home:
         first_frames(args.rounds, home)
         idle(home)
