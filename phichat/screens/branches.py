@@ -24,8 +24,10 @@ def turns_of(transcript: Transcript) -> list[Turn]:
     turns: list[Turn] = []
     for message in transcript.branch():
         if message.role == "user":
-            asked = versions(transcript, message.id)
-            turns.append(Turn(message.content, state="stopped", kept=message.id, questions=asked))
+            turn = Turn(message.content, state="stopped", kept=message.id)
+            turn.questions = versions(transcript, message.id)
+            turn.notes = notes_of(transcript, message.id)
+            turns.append(turn)
         elif message.role == "assistant":
             if not turns or turns[-1].answer_id:  # imported from where an answer needs no question
                 turns.append(Turn(""))
@@ -41,6 +43,18 @@ def versions(transcript: Transcript, message_id: str) -> Versions:
         if each.id == message_id or _worth_showing(transcript, each)
     )
     return Versions(ids, ids.index(message_id))
+
+
+def notes_of(transcript: Transcript, question_id: str) -> tuple[str, ...]:
+    """What the model read with a question, in the order in which it did."""
+    from phichat.history.prompting import is_note
+
+    found: list[str] = []
+    before = transcript.message(question_id).parent_id
+    while before and is_note(message := transcript.message(before)):
+        found.insert(0, message.content)
+        before = message.parent_id
+    return tuple(found)
 
 
 def options_of(transcript: Transcript) -> ChatOptions | None:

@@ -48,6 +48,8 @@ class Turn:
     """The same of the answer."""
     questions: Versions = field(default_factory=Versions)
     answers: Versions = field(default_factory=Versions)
+    notes: tuple[str, ...] = ()
+    """What the model read with the question: a summary of what came before, excerpts of others."""
     edits: str = ""
     """The id of the question that this one is another version of."""
     continues: str = ""
@@ -71,7 +73,8 @@ class Turn:
     @property
     def identity(self) -> tuple[object, ...]:
         """What is equal in two turns that look the same."""
-        return self.kept, self.answer_id, self.questions, self.answers, self.problem, self.answer
+        versions = self.questions, self.answers
+        return self.kept, self.answer_id, versions, self.problem, self.answer, self.notes
 
 
 @dataclass
@@ -144,8 +147,9 @@ class Conversation:
         """Note where in the history a turn is, and what is beside it."""
         if self.log is None or not turn.kept:
             return
-        from phichat.screens.branches import versions
+        from phichat.screens.branches import notes_of, versions
 
+        turn.notes = notes_of(self.log.transcript, turn.kept)
         leaf = self.log.branch[-1]
         if leaf.role == "assistant" and leaf.parent_id == turn.kept:
             turn.answer_id = leaf.id

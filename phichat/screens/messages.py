@@ -173,7 +173,7 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
 
 
 class Question(Said):
-    """What the person asked, exactly as it was typed."""
+    """What the person asked, exactly as it was typed, below what the model was to read with it."""
 
     def __init__(self, turn: Turn) -> None:
         super().__init__(turn, classes="question")
@@ -184,8 +184,8 @@ class Question(Said):
     def on_mount(self) -> None:
         self.display = bool(self.text)
 
-    def refresh_versions(self) -> None:
-        """Show which of its versions this is."""
+    def refresh_told(self) -> None:
+        """Show which of its versions this is, and what the model read with it."""
         self.query_one(Static).update(self._told())
 
     @property
@@ -197,10 +197,11 @@ class Question(Said):
         return self.turn.questions
 
     def _told(self) -> Content:
-        told = Content(self.text)
-        if len(self.versions.ids) < 2:
-            return told
-        return Content("\n").join([told, Content.assemble((place(self.versions), "$text-muted"))])
+        told = [Content.assemble((f"{note}\n", "$text-muted")) for note in self.turn.notes]
+        told.append(Content(self.text))
+        if len(self.versions.ids) > 1:
+            told.append(Content.assemble((place(self.versions), "$text-muted")))
+        return Content("\n").join(told)
 
 
 class Answer(Said):
@@ -279,8 +280,8 @@ class TurnView(Vertical):
     async def settle(self) -> None:
         """Show that the state of the turn has changed."""
         self.query_one(Answer).refresh_note()
-        if len(self.turn.questions.ids) > 1:
-            self.query_one(Question).refresh_versions()
+        if len(self.turn.questions.ids) > 1 or self.turn.notes:
+            self.query_one(Question).refresh_told()
         if self.turn.problem:
             await self.mount(ErrorPanel(self.turn.problem, "chat.retry"))
 

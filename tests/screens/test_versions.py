@@ -8,6 +8,7 @@ from textual.pilot import Pilot
 from phichat.backends.base import Message
 from phichat.errors import UnavailableError
 from phichat.history import Conversation, ConversationLog
+from phichat.history.notes import Note
 from phichat.screens.messages import Answer, Question
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, picture, prompt, settled, until, write
@@ -190,3 +191,18 @@ async def test_a_digit_goes_to_the_prompt_too(pilot: Pilot[None], script: Script
     assert prompt(pilot).text == "42"
     await write(pilot, "!")
     assert prompt(pilot).text == "42!"
+
+
+async def test_what_the_model_reads_with_a_question_is_shown_above_it(
+    pilot: Pilot[None], script: Script
+) -> None:
+    held = ConversationLog(project(pilot).history, Conversation(project=str(project(pilot).root)))
+    await held.ask("And now?", [Note("What was said before, in short:\n\nThe lamp was lit.", "summary x")])
+    script.say("It burns.")
+    async for _ in project(pilot).answer(held):
+        pass
+    await opened(pilot, held.conversation.id)
+    await until(pilot, lambda: "It burns." in picture(pilot))
+    seen = picture(pilot)
+    assert seen.index("The lamp was lit.") < seen.index("And now?") < seen.index("It burns.")
+    assert shown(pilot) == [("And now?", "It burns.", "done")]
