@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
 """Weights and Prompt flow, fetched once; the only thing that outlives a test run."""
+Children = Callable[[], set[psutil.Process]]
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +38,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PHICHAT_HOME", str(folder / "phichat"))
     monkeypatch.setenv("PHICHAT_CACHE", str(CACHE))
     return folder
+
+
+@pytest.fixture
+def children() -> Children:
+    """The processes that a test has started itself: what others keep for this worker is left alone."""
+    before = set(psutil.Process().children(recursive=True))
+    return lambda: set(psutil.Process().children(recursive=True)) - before
 
 
 @pytest.fixture(scope="session")

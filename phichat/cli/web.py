@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 import shlex
@@ -10,11 +11,13 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from phichat.errors import ConfigError, UnsupportedError
 
 HOST = "127.0.0.1"
+LEAVE_S = 10.0
+"""How long the applications that are open may take to end."""
 PAGE = Path(__file__).with_suffix(".html")
 """Ours, since the library's own fetches a font from a host that then knows who uses this."""
 POLICY = (
@@ -51,10 +54,27 @@ def serve(arguments: Sequence[str], port: int, announce: Callable[[str], None]) 
         headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
         return web.Response(text=page, content_type="text/html", headers=headers)
 
+    terminals: dict[asyncio.Task[Any], web.Request] = {}
+
+    async def terminal(request: web.Request) -> web.StreamResponse:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        terminals[task] = request
+        task.add_done_callback(lambda done: terminals.pop(done, None))
+        return await server.handle_websocket(request)
+
+    async def leave(_: web.Application) -> None:
+        # As when a page is closed: each application is left in order before the event loop ends.
+        for request in terminals.values():
+            if request.transport:
+                request.transport.close()
+        if terminals:
+            await asyncio.wait(list(terminals), timeout=LEAVE_S)
+
+    app.on_shutdown.append(leave)
     app.add_routes(
         [
             web.get("/", index),
-            web.get("/ws", server.handle_websocket),
+            web.get("/ws", terminal),
             web.get("/download/{key}", server.handle_download),
             web.static("/static", server.statics_path),
         ]

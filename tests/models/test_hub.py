@@ -9,13 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from phichat import models
 from phichat.errors import AuthError, BackendError, ConfigError, NotFoundError, QuotaError, UnavailableError
 from phichat.events import Event, Progress
 from phichat.models import cache as cache_of
+from tests.conftest import Children
 from tests.hub import COMMIT, Hub, hub_with
 
 WEIGHTS = "model.safetensors"
@@ -102,25 +102,29 @@ async def test_one_that_breaks_for_good_is_taken_up_by_the_next_call(hub: Hub, c
     assert hub.bytes_sent("tokenizer.json") == len(hub.files["tokenizer.json"])
 
 
-async def test_cancelling_ends_the_processes_and_the_next_call_goes_on(hub: Hub, cache: Path) -> None:
+async def test_cancelling_ends_the_processes_and_the_next_call_goes_on(
+    hub: Hub, cache: Path, children: Children
+) -> None:
     hub.hold_after = 200_000
     task = asyncio.create_task(pull(cache))
     await until(lambda: part(cache).exists() and part(cache).stat().st_size >= 200_000)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
     assert models.cached(models.resolve(REPO), cache) is None
     kept, hub.hold_after = part(cache).stat().st_size, None
     await pull(cache)
     assert [each.start for each in hub.sent if each.name == WEIGHTS] == [0, kept]
 
 
-async def test_a_killed_process_is_told_and_the_next_call_goes_on(hub: Hub, cache: Path) -> None:
+async def test_a_killed_process_is_told_and_the_next_call_goes_on(
+    hub: Hub, cache: Path, children: Children
+) -> None:
     hub.hold_after = 200_000
     task = asyncio.create_task(pull(cache))
     await until(lambda: part(cache).exists() and part(cache).stat().st_size >= 200_000)
-    for child in psutil.Process().children():
+    for child in children():
         child.kill()
     with pytest.raises(BackendError, match="broke off"):
         await task

