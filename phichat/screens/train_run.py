@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from textual.app import ComposeResult
@@ -180,7 +182,8 @@ def _title(run: Run) -> Content:
 def _now(run: Run, course: Course) -> Content:
     """What happens, how much of it is done and how long it takes; of a run that has ended, how."""
     if run.finished:
-        return Content(run.detail)
+        # Paths as one would type them here: the whole of one has no room.
+        return Content(run.detail.replace(f"{Path.cwd()}{os.sep}", ""))
     told = course.activity or "waiting for the first news"
     if course.total or course.done:
         told += f" {amount(course.done, course.total, course.unit)}"
