@@ -58,7 +58,8 @@ async def _work(pilot: Pilot[None], app: PhichatApp) -> None:
     await _save(pilot, "data")
     await _go(pilot, "train")
     await pilot.press("ctrl+s")
-    await _until(pilot, lambda: "train" in _done(app))
+    await _until(pilot, lambda: "train" in _done(app) and bool(app.screen.query("RunView.-ended")))
+    await pilot.pause(4 * SETTLE_S)  # until its evaluation is read as well
     await pilot.press("c")
     await _save(pilot, "train")
     await pilot.press("d")

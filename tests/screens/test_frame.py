@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from collections import defaultdict
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
+from phichat import screens
 from phichat.app import PhichatApp
 from phichat.backends.base import Dataset, Job, TrainSpec
 from phichat.errors import BackendError, ConfigError, NotFoundError, PhichatError
@@ -280,3 +283,16 @@ async def test_the_palette_says_what_one_would_type_in_a_shell(pilot: Pilot[None
     assert told["Help"].endswith("In a shell: phichat --help")
     assert "Go to" in told
     assert len(told) == len(list(pilot.app.get_system_commands(pilot.app.screen))), "Nothing is there twice."
+
+
+def test_no_screen_dresses_what_belongs_to_another() -> None:
+    """Textual keeps the styles of a screen when one leaves it: they hold wherever their selectors match."""
+    begins: dict[str, set[str]] = defaultdict(set)
+    for sheet in Path(screens.__path__[0]).glob("*.tcss"):
+        text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for selectors in re.findall(r"([^{}]+)\{", text):
+            for selector in selectors.split(","):
+                first = re.match(r"\s*([#.][\w-]+)", selector)
+                if first and first[1] not in (".-narrow", ".-wide"):
+                    begins[first[1]].add(sheet.name)
+    assert not {name: sheets for name, sheets in begins.items() if len(sheets) > 1}
