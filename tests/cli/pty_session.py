@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import subprocess
 import sys
@@ -28,6 +29,14 @@ class Session:
                 raise AssertionError(f"{text!r} did not come; the screen ends {self._seen[-500:]!r}")
         before, self._seen = self._seen.split(text, 1)
         return before
+
+    def match(self, pattern: str, seconds: float = 30) -> None:
+        """Read until the screen has shown what matches; everything up to its end is then done with."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self._seen)):
+            if not self._read(deadline - time.monotonic()):
+                raise AssertionError(f"{pattern!r} did not come; the screen ends {self._seen[-500:]!r}")
+        self._seen = self._seen[found.end() :]
 
     def type(self, text: str) -> None:
         """Press keys; `\\x03` is Ctrl-C and `\\x04` Ctrl-D."""
