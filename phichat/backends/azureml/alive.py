@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phichat.backends.azureml.compute import API
-from phichat.backends.azureml.endpoints import Endpoints, ref_of, state_of
+from phichat.backends.azureml.endpoints import Endpoints, state_of
+from phichat.backends.azureml.refs import ref_of
 from phichat.backends.base import Resource
 from phichat.errors import BackendError, NotFoundError
 from phichat.events import Step

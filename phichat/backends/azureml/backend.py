@@ -10,6 +10,7 @@ from typing import ClassVar
 from phichat.backends.azureml import alive, fetching
 from phichat.backends.azureml.account import Account, project_of
 from phichat.backends.azureml.deploying import Deploying
+from phichat.backends.azureml.deployments import Deployments
 from phichat.backends.azureml.jobs import Jobs
 from phichat.backends.azureml.scoring import Scoring
 from phichat.backends.azureml.settings import AzureMLSettings
@@ -50,7 +51,8 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         self._jobs = Jobs(self._workspace, workdir)
         self._watching = Watching(self._workspace, self._jobs)
         self._scoring = Scoring(self._workspace)
-        self._deploying = Deploying(self._workspace, self._jobs, self._scoring, workdir)
+        self._deployments = Deployments(self._workspace, workdir)
+        self._deploying = Deploying(self._workspace, self._jobs, self._scoring, self._deployments)
 
     async def check(self) -> list[Check]:
         return await self.account.check()
@@ -99,7 +101,7 @@ class AzureMLBackend(Backend[AzureMLSettings]):
 
     async def logs(self, what: Job | Deployment) -> AsyncGenerator[str, None]:
         if isinstance(what, Deployment):
-            for line in await self._deploying.log(what.id):
+            for line in await self._deployments.log(what.id):
                 yield line
             return
         async with contextlib.aclosing(self._watching.logs(what.id)) as lines:
@@ -110,13 +112,13 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         return await self._deploying.deploy(spec, report)
 
     async def deployments(self) -> list[DeploymentState]:
-        return await self._deploying.states()
+        return await self._deployments.states()
 
     async def delete(self, deployment: Deployment) -> None:
-        await self._deploying.delete(deployment.id)
+        await self._deployments.delete(deployment.id)
 
     async def set_traffic(self, endpoint: str, weights: Mapping[str, int], report: Report) -> None:
-        await self._deploying.set_traffic(endpoint, weights, report)
+        await self._deployments.set_traffic(endpoint, weights, report)
 
     def chat(
         self, deployment: Deployment, messages: Sequence[Message], options: ChatOptions

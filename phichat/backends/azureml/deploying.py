@@ -4,33 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from phichat.backends.azureml import container, registering
-from phichat.backends.azureml.endpoints import (
-    PREVIOUS,
-    Endpoints,
-    Ref,
-    deployment_name,
-    endpoint_name,
-    leading,
-    made,
-    ref_of,
-    share,
-    state_of,
-)
+from phichat.backends.azureml.endpoints import Endpoints, leading, share, state_of
 from phichat.backends.azureml.failures import clean, diagnose
+from phichat.backends.azureml.lifetime import UNTIL, stamp
+from phichat.backends.azureml.refs import Ref, deployment_name, endpoint_name
 from phichat.backends.azureml.registering import Model
-from phichat.backends.base import ChatOptions, Deployment, DeploymentState, DeploySpec, Message
-from phichat.backends.locks import locked
-from phichat.errors import BackendError, NotFoundError, UnavailableError
+from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Message
+from phichat.errors import BackendError, UnavailableError
 from phichat.events import Log, Step
 
 if TYPE_CHECKING:
     from phichat.backends.azureml.arm import Json
     from phichat.backends.azureml.assets import Asset
+    from phichat.backends.azureml.deployments import Deployments
     from phichat.backends.azureml.jobs import Jobs
     from phichat.backends.azureml.scoring import Scoring
     from phichat.backends.azureml.workspace import Workspace
@@ -57,13 +47,13 @@ class Wanted(NamedTuple):
 
 
 class Deploying:
-    """Makes, lists and deletes deployments; nothing is remembered here."""
+    """Makes deployments; nothing is remembered here."""
 
-    def __init__(self, workspace: Workspace, jobs: Jobs, scoring: Scoring, workdir: Path) -> None:
+    def __init__(self, workspace: Workspace, jobs: Jobs, scoring: Scoring, deployments: Deployments) -> None:
         self._workspace = workspace
         self._jobs = jobs
         self._scoring = scoring
-        self._locks = workdir / "locks"
+        self._deployments = deployments
         self._endpoints = Endpoints(workspace)
 
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
@@ -74,7 +64,7 @@ class Deploying:
             BackendError: the new deployment failed and was removed; requests go where they went.
         """
         wanted = await self._wanted(spec, report, pull=True)
-        async with self._locked(wanted.ref.endpoint):
+        async with self._deployments.locked(wanted.ref.endpoint):
             await self._have_model(wanted, report)
             await self._have_container(wanted, report)
             endpoint = await self._have_endpoint(wanted.ref.endpoint, report)
@@ -100,65 +90,6 @@ class Deploying:
             ("traffic", f"100 % to {ref.name}", answers),
         ]
         return [Step(name=n, state="reused" if ok else "planned", detail=told) for n, told, ok in found]
-
-    async def states(self) -> list[DeploymentState]:
-        """Every deployment of the project, the oldest of an endpoint first."""
-        found = []
-        for endpoint in await self._endpoints.all():
-            name, previous = endpoint["name"], (endpoint.get("tags") or {}).get(PREVIOUS)
-            url, traffic = str(endpoint["properties"].get("scoringUri") or ""), share(endpoint)
-            for each in sorted(await self._endpoints.deployments(name), key=made):
-                state = _state(Ref(name, each["name"]), each, traffic, url)
-                found.append(state.model_copy(update={"previous": each["name"] == previous}))
-        return found
-
-    async def delete(self, deployment_id: str) -> None:
-        """Delete a deployment; if it has requests they go to another one first, where there is one."""
-        ref = ref_of(deployment_id)
-        if ref is None:
-            return
-        async with self._locked(ref.endpoint):
-            endpoint = await self._endpoints.find(ref.endpoint)
-            if endpoint is not None:
-                self._ours(endpoint)
-                await self._removed(ref)
-
-    async def set_traffic(self, name: str, weights: Mapping[str, int], report: Report) -> None:
-        """Share an endpoint's requests among its deployments, by name or id.
-
-        Raises:
-            NotFoundError: there is no such endpoint or deployment.
-            BackendError: the shares are not 100 % together.
-        """
-        asked = {each.rpartition("/")[2]: int(percent) for each, percent in weights.items()}
-        if sum(asked.values()) != 100 or min(asked.values()) < 0:
-            told = f"The shares are {sum(asked.values())} % together."
-            raise BackendError(told, "Give shares that make 100 % together.")
-        async with self._locked(name):
-            endpoint = await self._endpoints.find(name)
-            if endpoint is None:
-                raise NotFoundError(f"There is no endpoint {name!r}.", "phichat status")
-            self._ours(endpoint)
-            known = {each["name"]: each for each in await self._endpoints.deployments(name)}
-            for each in asked:
-                if each not in known:
-                    told = f"The endpoint {name} has no deployment {each!r}."
-                    raise NotFoundError(told, "phichat status")
-            told = ", ".join(f"{percent} % to {each}" for each, percent in asked.items())
-            report(Step(name="traffic", state="running", detail=told))
-            await self._endpoints.share(name, asked, leading(share(endpoint), besides=leading(asked)))
-            report(Step(name="traffic", state="done", detail=told))
-
-    async def log(self, deployment_id: str) -> list[str]:
-        """What a deployment's container has written.
-
-        Raises:
-            NotFoundError: there is no such deployment.
-        """
-        ref = ref_of(deployment_id)
-        if ref is None or await self._endpoints.deployment(ref) is None:
-            raise NotFoundError(f"There is no deployment {deployment_id!r} on Azure.", "phichat status")
-        return [clean(line) for line in await self._endpoints.log(ref)]
 
     async def _wanted(self, spec: DeploySpec, report: Report, *, pull: bool) -> Wanted:
         account = self._workspace.account
@@ -188,7 +119,7 @@ class Deploying:
         async with _step("endpoint", name, report) as step:
             found = await self._endpoints.find(name)
             if found is not None:
-                self._ours(found)
+                self._deployments.ours(found)
             if found is not None and state_of(found) != "failed":
                 step.reused = True
                 return found
@@ -199,7 +130,7 @@ class Deploying:
         async with _step("deployment", f"{ref.name} on {wanted.size}", report) as step:
             found = await self._endpoints.deployment(ref)
             if found is not None and state_of(found) in ("failed", "canceled"):
-                await self._removed(ref)
+                await self._deployments.removed(ref)
                 found = None
             step.reused = found is not None and state_of(found) == "succeeded"
             if step.reused:
@@ -251,13 +182,6 @@ class Deploying:
             await self._endpoints.share(wanted.ref.endpoint, before)
             raise await self._given_up(wanted.ref, error, report) from error
 
-    async def _removed(self, ref: Ref) -> None:
-        """Delete a deployment, after its requests were given to another one."""
-        endpoint = await self._endpoints.find(ref.endpoint)
-        if endpoint is not None:
-            await self._endpoints.withdraw(ref, endpoint)
-            await self._endpoints.undeploy(ref)
-
     async def _given_up(self, ref: Ref, error: BackendError, report: Report) -> BackendError:
         """Remove a deployment that failed, and say why in one sentence, by its container's own log."""
         lines: list[str] = []
@@ -267,7 +191,7 @@ class Deploying:
             report(Log(line=clean(line)))
         cause = _cause(lines, error)
         try:
-            await self._removed(ref)
+            await self._deployments.removed(ref)
         except BackendError as left:
             told = f"{cause.message} It could not be removed and goes on costing: {left.message}"
             return type(cause)(told, "phichat down")
@@ -301,33 +225,17 @@ class Deploying:
             "phichat-name": wanted.spec.name,
             "phichat-model": wanted.model.title,
             "phichat-version": wanted.model.label,
-            "phichat-made": _stamp(now),
+            "phichat-made": stamp(now),
         }
         if template := await registering.template_of(self._workspace, wanted.model):
             tags["phichat-template"] = template
         if wanted.spec.ttl_hours is not None:
-            tags["phichat-until"] = _stamp(now + wanted.spec.ttl_hours * 3600)
+            tags[UNTIL] = stamp(now + wanted.spec.ttl_hours * 3600)
         return tags
 
     async def _url(self, name: str) -> str:
         found = await self._endpoints.find(name)
         return str(found["properties"].get("scoringUri") or "") if found else ""
-
-    def _ours(self, endpoint: Json) -> None:
-        """See that an endpoint is this project's.
-
-        Raises:
-            BackendError: it is somebody else's.
-        """
-        if (endpoint.get("tags") or {}).get("phichat") != self._workspace.account.project:
-            told = f"The endpoint {endpoint['name']} belongs to somebody else."
-            raise BackendError(told, "Choose another deploy.endpoint in phichat.toml.")
-
-    @contextlib.asynccontextmanager
-    async def _locked(self, endpoint: str) -> AsyncIterator[None]:
-        self._locks.mkdir(parents=True, exist_ok=True)
-        async with locked(self._locks / f"endpoint-{endpoint}.lock"):
-            yield
 
 
 class _Stepping:
@@ -349,23 +257,6 @@ async def _step(name: str, detail: str, report: Report) -> AsyncIterator[_Steppi
     report(Step(name=name, state="reused" if step.reused else "done", detail=detail))
 
 
-def _state(ref: Ref, told: Json, traffic: Mapping[str, int], url: str) -> DeploymentState:
-    state, tags = state_of(told), told.get("tags") or {}
-    detail = str((told.get("properties") or {}).get("instanceType", ""))
-    if state != "succeeded":
-        detail = f"{detail}, {state}"
-    if until := tags.get("phichat-until"):
-        detail += f", {'its time is up' if until < _stamp(time.time()) else f'until {until}'}"
-    return DeploymentState(
-        deployment=Deployment(id=ref.id, url=url),
-        healthy=state == "succeeded",
-        traffic=traffic.get(ref.name, 0),
-        model=str(tags.get("phichat-model", "")),
-        detail=detail,
-        endpoint=ref.endpoint,
-    )
-
-
 def _cause(lines: list[str], error: BackendError) -> BackendError:
     """Why a deployment failed: what its container said last, else what Azure says."""
     for line in reversed(lines):
@@ -374,10 +265,6 @@ def _cause(lines: list[str], error: BackendError) -> BackendError:
             return BackendError(f"The container could not serve the model: {said}", "phichat logs")
     known = diagnose("\n".join(lines)) if lines else None
     return type(known)(f"The container failed. {known.message}", known.hint) if known else error
-
-
-def _stamp(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _ignore(event: object) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from phichat.backends.azureml import names
 from phichat.backends.azureml.place import identity_of
+from phichat.backends.azureml.refs import Ref
 from phichat.errors import BackendError, NotFoundError
 
 if TYPE_CHECKING:
@@ -25,48 +23,6 @@ LOG_LINES = 500
 SCOPE = "https://ml.azure.com/.default"
 """Of a token that opens an endpoint which takes the sign-in itself."""
 AUTH = {"key": "Key", "aml_token": "AMLToken", "aad_token": "AADToken"}
-
-
-class Ref(NamedTuple):
-    """A deployment's two names; its id is both."""
-
-    endpoint: str
-    name: str
-
-    @property
-    def id(self) -> str:
-        """What a `Deployment` is known by."""
-        return f"{self.endpoint}/{self.name}"
-
-    @property
-    def path(self) -> str:
-        """Where it is, below the workspace."""
-        return f"onlineEndpoints/{self.endpoint}/deployments/{self.name}"
-
-
-def ref_of(deployment_id: str) -> Ref | None:
-    """The names in a deployment's id; None if it cannot be one."""
-    endpoint, _, name = deployment_id.partition("/")
-    legal = not any(names.problem("endpoint", part) for part in (endpoint, name))
-    return Ref(endpoint, name) if legal else None
-
-
-def endpoint_name(configured: str, place: tuple[str, ...], project: str) -> str:
-    """As configured, else after the project, with a digest: a name is taken for everybody in the region.
-
-    Raises:
-        BackendError: Azure would not take the configured one.
-    """
-    if configured:
-        if fault := names.problem("endpoint", configured):
-            raise BackendError(fault, "Correct deploy.endpoint in phichat.toml.")
-        return configured
-    return _digested(f"phichat-{project}", *place, project)
-
-
-def deployment_name(wanted: str, *what: str) -> str:
-    """The name of a deployment: the same for the same content, so that another content is another one."""
-    return _digested(wanted, wanted, *what)
 
 
 def share(endpoint: Json) -> dict[str, int]:
@@ -229,14 +185,6 @@ def root_of(endpoint: Json) -> str:
     if parts.scheme != "https" or not (parts.hostname or "").endswith(DOMAIN):
         raise BackendError("Azure named a foreign address for the endpoint.")
     return f"https://{parts.netloc}"
-
-
-def _digested(label: str, *what: str) -> str:
-    digest = hashlib.sha256("\0".join(what).lower().encode()).hexdigest()[:8]
-    slug = re.sub(r"[^a-z0-9]+", "-", label.lower()).strip("-")
-    if not slug[:1].isalpha():
-        slug = f"m-{slug}".strip("-")
-    return f"{slug[:23].rstrip('-')}-{digest}"
 
 
 def _identity(resource_id: str) -> Json:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from phichat.backends import openai
 from phichat.backends.azureml import arm as waiting
 from phichat.backends.azureml.container import SCORE
-from phichat.backends.azureml.endpoints import Endpoints, Ref, ref_of, root_of
+from phichat.backends.azureml.endpoints import Endpoints, root_of
+from phichat.backends.azureml.refs import Ref, ref_of
 from phichat.backends.base import Access, ChatOptions, Message, Usage
 from phichat.errors import AuthError, BackendError, NotFoundError, UnavailableError
 
