@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
-from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,13 +16,15 @@ from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.widget import Widget
 from textual.worker import Worker
 
 from phichat.paths import user_folders, write_atomic
 from phichat.screens import themes
 from phichat.screens.activity import News
 from phichat.screens.attention import Attention
-from phichat.screens.keys import EDITING, JUMP, Action, actions, owners
+from phichat.screens.keymap import is_plain, keep_alt_digits, name_keys, settle
+from phichat.screens.keys import JUMP, Action, actions
 from phichat.screens.session import Obstacle, Session, problem_of
 from phichat.screens.stage import StageScreen
 from phichat.screens.stages import STAGES
@@ -111,8 +112,15 @@ class PhichatApp(App[None], inherit_bindings=False):
             id="project.setup",
             show=False,
         ),
+        # Before all others, and awaited: the digit that is typed at once is for the list.
         Binding(
-            "ctrl+t,f9", "go_to", "Go to", tooltip="Go to a screen by its number.", id="app.goto", show=False
+            "f9",
+            "go_to",
+            "Go to",
+            tooltip="Go to a screen by its number.",
+            id="app.goto",
+            show=False,
+            priority=True,
         ),
         Binding("f1", "help", "Help", tooltip="Help, and every key.", id="app.help"),
         Binding("ctrl+q", "quit", "Quit", tooltip="Leave; the model runs on.", id="app.quit", priority=True),
@@ -125,7 +133,15 @@ class PhichatApp(App[None], inherit_bindings=False):
             show=False,
             priority=True,
         ),
-        Binding("ctrl+c", "help_quit", "How to quit", id="app.interrupt", show=False, system=True),
+        Binding(
+            "ctrl+c",
+            "help_quit",
+            "How to quit",
+            tooltip="Say how to quit.",
+            id="app.interrupt",
+            show=False,
+            system=True,
+        ),
     ]
 
     class ReadinessChanged(Message):
@@ -133,6 +149,7 @@ class PhichatApp(App[None], inherit_bindings=False):
 
     def __init__(self, open_project: Callable[[], Project]) -> None:
         super().__init__()
+        keep_alt_digits()
         for theme in themes.THEMES.values():
             self.register_theme(theme)
         self.theme = _remembered_theme()
@@ -147,6 +164,10 @@ class PhichatApp(App[None], inherit_bindings=False):
         for stage in STAGES:
             if stage.name != self.DEFAULT_MODE:
                 self.add_mode(stage.name, partial(stage.open, self.session))
+
+    def _register_child(self, parent: DOMNode, child: Widget, before: int | None, after: int | None) -> None:
+        name_keys(child)  # every widget comes by here, Textual's own and those of others included
+        super()._register_child(parent, child, before, after)
 
     def get_default_screen(self) -> Screen[None]:
         """The screen that the application opens on."""
@@ -191,7 +212,8 @@ class PhichatApp(App[None], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Every action that is possible now, then themes and a picture of the screen."""
         for action in actions(screen).values():
-            if not action.id.startswith((EDITING, JUMP)) and action.id != "app.palette":
+            plain = is_plain(action.id) or action.id.startswith(JUMP)
+            if not plain and action.id != "app.palette":
                 yield SystemCommand(action.binding.description, self._told(action), action.run)
         yield SystemCommand("Theme", "Choose the colours.", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save a picture of the screen as SVG.", self.deliver_screenshot)
@@ -226,7 +248,7 @@ class PhichatApp(App[None], inherit_bindings=False):
         except Exception as error:  # a screen that cannot be made must not take the others with it
             self.announce(News(problem_of(error).message, ok=False))
 
-    def action_go_to(self) -> None:
+    async def action_go_to(self) -> None:
         """Show the screens with their numbers, and go to the chosen one."""
         from phichat.screens.goto import GoToScreen
 
@@ -234,7 +256,7 @@ class PhichatApp(App[None], inherit_bindings=False):
             if stage:
                 self.call_later(self.action_go, stage)
 
-        self.push_screen(GoToScreen(self.session, self.current_mode), go)
+        await self.push_screen(GoToScreen(self.session, self.current_mode), go)
 
     def action_setup(self) -> None:
         """Make a project: where, on which backend, from which model; then go to the chat."""
@@ -326,25 +348,16 @@ class PhichatApp(App[None], inherit_bindings=False):
 
     async def _configure(self, project: Project) -> None:
         """Take theme and keys from the config; what does not exist is said, and left out."""
-        keys, theme = project.config.keys, project.config.theme
-        known = await asyncio.to_thread(binding_ids) if keys else frozenset()
-        for name in keys.keys() - known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]!r}?" if close else "Help names them, in a wide terminal."
-            self.notify(f"There is no key binding {name!r}. {hint}", severity="warning", markup=False)
-        self.set_keymap({name: key for name, key in keys.items() if name in known})
+        wanted, theme = project.config.keys, project.config.theme
+        keys, told = await asyncio.to_thread(settle, type(self), wanted) if wanted else ({}, [])
+        self.set_keymap(keys)
+        for each in told:
+            self.notify(each, severity="warning", timeout=8, markup=False)
         if theme and theme not in self.available_themes:
             names = ", ".join(self.available_themes)
             self.notify(f"There is no theme {theme!r}, but {names}.", severity="warning", markup=False)
         elif theme:
             self.theme = theme
-
-
-def binding_ids() -> frozenset[str]:
-    """The names of all keys of the application, wherever they hold."""
-    every: list[type[DOMNode]] = [PhichatApp, *owners()]
-    found = (binding for owner in every for binding in Binding.make_bindings(owner.BINDINGS))
-    return frozenset(binding.id for binding in found if binding.id)
 
 
 def _remembered_theme() -> str:

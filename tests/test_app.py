@@ -6,16 +6,12 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textual.binding import Binding
-from textual.dom import DOMNode
 
 from phichat import app as application
 from phichat.app import PhichatApp
-from phichat.screens.keys import owners
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, phase, picture, prompt, settled, shown_answer, until
 from tests.screens.scripted import Script, have_weights, opener
@@ -32,10 +28,6 @@ def app(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Phic
     have_weights(tmp_path / "cache")
     script.loaded.set()
     return PhichatApp(opener(script, tmp_path))
-
-
-def bindings(owner: type[DOMNode]) -> Iterator[Binding]:
-    return iter(Binding.make_bindings(owner.BINDINGS))
 
 
 async def test_the_first_frame_takes_keys_before_the_project_is_open(tmp_path: Path) -> None:
@@ -78,15 +70,6 @@ async def test_a_theme_that_does_not_exist_is_said_and_closes_nothing(
         assert app.theme == "phichat-dark"
 
 
-async def test_a_binding_that_does_not_exist_is_said(app: PhichatApp) -> None:
-    config = Path(os.environ["PHICHAT_HOME"]) / "config" / "config.toml"
-    config.parent.mkdir(parents=True)
-    config.write_text('[keys]\n"prompt.sned" = "f9"\n', encoding="utf-8")
-    async with app.run_test(size=(120, 30), notifications=True) as pilot:
-        await until(pilot, lambda: "There is no key binding 'prompt.sned'" in picture(pilot))
-        assert "'prompt.send'" in picture(pilot)
-
-
 async def test_the_first_frame_of_the_next_start_has_the_theme_of_this_one(app: PhichatApp) -> None:
     async with app.run_test() as pilot:
         await phase(pilot, "ready")
@@ -94,16 +77,6 @@ async def test_the_first_frame_of_the_next_start_has_the_theme_of_this_one(app: 
         await pilot.pause()
     again = PhichatApp(lambda: pytest.fail("It is not running."))
     assert again.theme == "phichat-light"
-
-
-def test_every_binding_can_be_rebound_named_and_explained() -> None:
-    owning: list[type[DOMNode]] = [PhichatApp, *owners()]
-    every = [binding for owner in owning for binding in bindings(owner)]
-    assert all(binding.id and binding.description for binding in every)
-    own = [binding for binding in every if not (binding.id or "").startswith("edit.")]
-    assert all(binding.tooltip for binding in own if not binding.system)
-    names = [(binding.id, binding.action) for binding in every]
-    assert len({name for name, _ in names}) == len(set(names)), "One id is one action."
 
 
 async def test_the_palette_has_every_action_that_is_possible_and_no_other(

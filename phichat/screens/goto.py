@@ -1,4 +1,4 @@
-"""Where one can go, by number: for terminals that keep Alt for themselves."""
+"""Where one can go, by number, also while one types and where the terminal keeps Alt for itself."""
 
 from __future__ import annotations
 

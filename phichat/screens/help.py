@@ -13,10 +13,13 @@ from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 from textual.widgets import Markdown, Static
 
-from phichat.screens.keys import EDITING, Action, actions
+from phichat.screens.keymap import is_plain
+from phichat.screens.keys import Action, actions
 
 NAMES_FROM = 100
 """Columns of the terminal from which on there is room for the names that `[keys]` of the config uses."""
+
+PLAIN = "Moving and editing"
 
 
 class HelpScreen(ModalScreen[None]):
@@ -56,14 +59,14 @@ def _help_of(screen: Screen[Any]) -> str:
 
 
 def _groups(screen: Screen[Any]) -> dict[str, list[Action]]:
-    """The keys by what they belong to, what is nearest to the focus first and plain editing last."""
+    """The keys by what they belong to, what is nearest to the focus first; what every list has comes last."""
     groups: dict[str, list[Action]] = {}
-    editing: list[Action] = []
+    plain: list[Action] = []
     for action in actions(screen).values():
         title = action.node.BINDING_GROUP_TITLE or ""
-        group = editing if action.id.startswith(EDITING) else groups.setdefault(title, [])
+        group = plain if is_plain(action.id) else groups.setdefault(title, [])
         group.append(action)
-    return groups | ({"Editing": editing} if editing else {})
+    return groups | ({PLAIN: plain} if plain else {})
 
 
 def _table(actions: list[Action], *, names: bool) -> Content:

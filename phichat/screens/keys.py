@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +9,6 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
 
-EDITING = "edit."
-"""How the ids of the keys begin that every text field has: too many for the palette."""
 JUMP = "jump."
 """How the ids of the digits begin that do the same as another key of the application."""
 
@@ -56,18 +53,3 @@ def possible(screen: Screen[Any], name: str) -> Action | None:
             if binding.id == name and node.check_action(binding.action, ()):
                 return Action(binding, node, ())
     return None
-
-
-def owners() -> Iterator[type[DOMNode]]:
-    """Every screen and widget of the application that has keys of its own; imports them all."""
-    import importlib
-    import pkgutil
-
-    from phichat import screens
-
-    for found in pkgutil.walk_packages(screens.__path__, f"{screens.__name__}."):
-        module = importlib.import_module(found.name)
-        for each in vars(module).values():
-            own = isinstance(each, type) and issubclass(each, DOMNode) and each.__module__ == found.name
-            if own and "BINDINGS" in vars(each):
-                yield each

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -11,16 +11,14 @@ from textual.message import Message
 from textual.widgets import TextArea
 
 from phichat.screens.attaching import begun
-from phichat.screens.keys import EDITING
 
 OWN_KEYS = ("up", "down", "pageup", "pagedown")
 """Keys of Textual's text field that mean something else here."""
 
 
 def _editing_keys() -> list[Binding]:
-    """Textual's own editing keys, each with an id, so that they can be rebound."""
-    bindings = Binding.make_bindings(TextArea.BINDINGS)
-    return [replace(each, id=EDITING + each.action) for each in bindings if each.key not in OWN_KEYS]
+    """Textual's own editing keys, without those."""
+    return [each for each in Binding.make_bindings(TextArea.BINDINGS) if each.key not in OWN_KEYS]
 
 
 class Prompt(TextArea, inherit_bindings=False):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Run
 from tests.cli.pty_session import session
 
@@ -14,6 +16,18 @@ def test_the_application_opens_and_is_left(project: Path) -> None:
     with session(cwd=project) as terminal:
         terminal.until(FULL_SCREEN)
         terminal.until("Chat")
+        terminal.type("\x11")
+        assert terminal.ended() == 0
+
+
+@pytest.mark.parametrize("keys", ["\x1b1", "\x1b[20~1"], ids=["alt", "f9"])
+def test_one_goes_by_number_while_one_types(project: Path, keys: str) -> None:
+    with session(cwd=project) as terminal:
+        terminal.until("Ask a question")
+        terminal.type(f"Who{keys}")
+        terminal.until("Escape back")
+        terminal.type("5" if keys == "\x1b1" else "\x1b5")
+        terminal.until("Who")
         terminal.type("\x11")
         assert terminal.ended() == 0
 
