@@ -1,24 +1,15 @@
-"""A model's chat template: a conversation as the text that the model sees, and which parts are trained.
-
-Renders exactly as transformers does (`transformers/utils/chat_template_utils.py`), without loading it: the
-template of a foreign model is untrusted code and runs in the same sandbox, with the same few functions.
-"""
+"""A model's chat template: a conversation as the text that the model sees, and which parts are trained."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
 
 from phichat.data.conversation import Turn
 from phichat.errors import DataError
-
-if TYPE_CHECKING:
-    import jinja2
+from phichat.models.templates import Template, own_template, special_tokens, tokens_of
 
 
 @dataclass(frozen=True)
@@ -36,10 +27,7 @@ class ChatTemplate:
     def __init__(self, source: str, tokens: Mapping[str, str], special: Iterable[str] = ()) -> None:
         self.source = source
         self._special = sorted(special, key=len, reverse=True)
-        self._tokens = dict(tokens)
-        self._tracker: list[tuple[int, int]] = []
-        self._blocks: list[str] = []
-        self._template = self._compile(source)
+        self._template = Template(source, tokens)
 
     @property
     def marks_trained(self) -> bool:
@@ -87,73 +75,8 @@ class ChatTemplate:
             yield start, len(text) - len(rest) + len(stop) if stop else end
 
     def _render(self, turns: Sequence[Turn], answer: bool = False) -> tuple[str, list[tuple[int, int]]]:
-        import jinja2
-
         messages = [{"role": turn.role, "content": turn.content} for turn in turns]
-        self._tracker, self._blocks = [], []
-        try:
-            for block in self._template.generate(
-                messages=messages, tools=None, documents=None, add_generation_prompt=answer, **self._tokens
-            ):
-                self._blocks.append(block)
-        except jinja2.TemplateError as error:
-            raise DataError(f"The model's chat template refuses the conversation: {error}.") from error
-        return "".join(self._blocks), self._tracker
-
-    def _compile(self, source: str) -> jinja2.Template:
-        try:
-            import jinja2
-            from jinja2.ext import Extension
-            from jinja2.sandbox import ImmutableSandboxedEnvironment
-        except ImportError as error:
-            told = "The package jinja2, which renders chat templates, is not installed."
-            raise DataError(told, "pip install 'phichat[data]'") from error
-        outer = self
-
-        class Marks(Extension):
-            """`{% generation %}…{% endgeneration %}`: what is inside is trained."""
-
-            tags = {"generation"}  # noqa: RUF012  # jinja2's own way to declare it
-
-            def parse(self, parser: Any) -> Any:
-                line = next(parser.stream).lineno
-                body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
-                call = self.call_method("_trained")
-                return jinja2.nodes.CallBlock(call, [], [], body).set_lineno(line)
-
-            def _trained(self, caller: Any) -> str:
-                text = str(caller())
-                start = sum(map(len, outer._blocks))
-                outer._tracker.append((start, start + len(text)))
-                return text
-
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True,
-            lstrip_blocks=True,
-            extensions=[Marks, "jinja2.ext.loopcontrols"],
-            autoescape=False,  # the text is for a model, not for a browser
-        )
-        environment.filters["tojson"] = _to_json
-        environment.globals["raise_exception"] = _refuse
-        environment.globals["strftime_now"] = _now
-        try:
-            return environment.from_string(source)
-        except jinja2.TemplateError as error:
-            raise DataError(f"The model's chat template cannot be read: {error}.") from error
-
-
-def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
-
-
-def _refuse(message: str) -> NoReturn:
-    import jinja2
-
-    raise jinja2.TemplateError(message)
-
-
-def _now(form: str) -> str:
-    return datetime.now().strftime(form)
+        return self._template.render(messages, answer=answer)
 
 
 def _cut(text: str, trained: Sequence[tuple[int, int]]) -> Iterator[Span]:
@@ -172,17 +95,10 @@ def load_template(folder: Path, source: Path | None = None) -> ChatTemplate | No
 
     None if there is none.
     """
-    config = _json_of(folder / "tokenizer_config.json")
-    text = source.read_text(encoding="utf-8") if source else _own_template(folder, config)
+    text = source.read_text(encoding="utf-8") if source else own_template(folder)
     if not text:
         return None
-    named = {**_json_of(folder / "special_tokens_map.json"), **config}
-    tokens = {
-        key: value["content"] if isinstance(value, dict) else value
-        for key, value in named.items()
-        if key.endswith("_token") and isinstance(value, (str, dict))
-    }
-    return ChatTemplate(text, tokens, special_tokens(folder))
+    return ChatTemplate(text, tokens_of(folder), special_tokens(folder))
 
 
 def render(turns: Sequence[Turn], folder: Path, source: Path | None = None) -> list[Span]:
@@ -197,33 +113,7 @@ def render(turns: Sequence[Turn], folder: Path, source: Path | None = None) -> l
     return template.spans(turns)
 
 
-def special_tokens(folder: Path) -> frozenset[str]:
-    """The texts that a model folder's tokenizer reads as one special token each; none without its file."""
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        return frozenset()
-    added = json.loads(file.read_bytes()).get("added_tokens") or []
-    return frozenset(token["content"] for token in added if token.get("special"))
-
-
 def own_digest(folder: Path) -> str:
     """The SHA-256 of the template that the model is served with; empty without one."""
-    own = _own_template(folder, _json_of(folder / "tokenizer_config.json"))
+    own = own_template(folder)
     return hashlib.sha256(own.encode()).hexdigest() if own else ""
-
-
-def _own_template(folder: Path, config: Mapping[str, Any]) -> str:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8")
-    found = config.get("chat_template") or ""
-    if isinstance(found, list):
-        found = next((each["template"] for each in found if each.get("name") == "default"), "")
-    return str(found)
-
-
-def _json_of(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    loaded: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return loaded

@@ -25,11 +25,11 @@ from phichat.data.table import (
     TRAIN,
     TRUNCATED,
 )
-from phichat.data.template import special_tokens
 from phichat.data.validate import SpecialTokens
 from phichat.data.writing import INDEX_FILE, deal
 from phichat.errors import DataError
 from phichat.events import Event, Step
+from phichat.models.templates import special_tokens
 from phichat.paths import write_atomic
 
 Report = Callable[[Event], None]

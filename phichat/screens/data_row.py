@@ -10,8 +10,9 @@ from textual.content import Content
 from phichat.data.options import ModelFiles
 from phichat.data.problems import Problem
 from phichat.data.rows import Row
-from phichat.data.template import ChatTemplate, Span, load_template, special_tokens
+from phichat.data.template import ChatTemplate, Span, load_template
 from phichat.errors import DataError
+from phichat.models.templates import special_tokens
 
 SHOWN = 20_000
 """Characters of one row that are shown."""
