@@ -1,8 +1,9 @@
 """What training costs: `python benchmarks/bench_train.py --model FOLDER [--rounds N] [--demo]`.
 
 Tokens a processor second on one thread: the trainer, the trainer in float32, and a bare PyTorch loop on the
-same packed batches, one after the other in processes of their own. `--demo` trains the demo set and a persona
-that nobody tuned for, with three seeds each: what they answer to held-out questions, and what that costs.
+same packed batches, one after the other in processes of their own; `--rounds 0` leaves that out. `--demo`
+trains the demo set and a persona that nobody tuned for, with three seeds each: what they answer to held-out
+questions, and what that costs; `--only NAME` and `--seed N` choose among them.
 """
 
 from __future__ import annotations
@@ -65,19 +66,23 @@ def main() -> None:
         rate: float = MEASURES[arguments.measure](arguments.model)
         print(rate)
         return
-    for name, rates in throughput(arguments.model, arguments.rounds).items():
-        spread = f"({min(rates):.0f} to {max(rates):.0f})"
-        print(f"{name:28} {statistics.median(rates):6.0f} tokens a CPU second {spread}")
+    if arguments.rounds:
+        for name, rates in throughput(arguments.model, arguments.rounds).items():
+            spread = f"({min(rates):.0f} to {max(rates):.0f})"
+            print(f"{name:28} {statistics.median(rates):6.0f} tokens a CPU second {spread}")
     if arguments.demo:
         for name, rows, probes in sets():
-            demo(arguments.model, name, rows, probes)
+            if arguments.only in (None, name):
+                demo(arguments.model, name, rows, probes, arguments.seed or SEEDS)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", type=Path, required=True, help="folder of SmolLM2")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--demo", action="store_true", help="train the demo set, three seeds")
+    parser.add_argument("--demo", action="store_true", help="train the demo set and a persona")
+    parser.add_argument("--only", choices=("demo", "persona"), help="of these two")
+    parser.add_argument("--seed", type=int, action="append", help="may be given several times")
     parser.add_argument("--measure", choices=MEASURES, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -214,10 +219,12 @@ def sets() -> Iterator[tuple[str, Path, list[dict[str, Any]]]]:
     yield "persona", rows, [line for line in lines if "prompt" in line]
 
 
-def demo(model: Path, name: str, rows: Path, probes: Sequence[Mapping[str, Any]]) -> None:
+def demo(
+    model: Path, name: str, rows: Path, probes: Sequence[Mapping[str, Any]], seeds: Sequence[int]
+) -> None:
     """Train with each seed; print what was learned, what was kept, and what it cost."""
     costs, learned = [], []
-    for seed in SEEDS:
+    for seed in seeds:
         result, seconds = train_once(model, rows, probes, seed)
         right = round(result["tuned"]["probes_right"] * len(probes))
         kept = [row["tuned_right"] for row in result["general"] if row["prompt"] in CONTROLS]

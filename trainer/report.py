@@ -19,6 +19,9 @@ NAMES = {
 }
 SHARES = ("token_accuracy", "exact_match", "f1", "probes_right", "general_right")
 
+VOTES = "<!-- votes --><!-- /votes -->"
+"""Room for what people vote later on; whoever keeps the votes writes them here."""
+
 PAGE = """\
 <!DOCTYPE html>
 <html lang="en">
@@ -59,6 +62,7 @@ def render(result: Mapping[str, Any], training: Sequence[Mapping[str, Any]]) -> 
         f" of {escape(result['data']['file'])}</small></p>",
         _numbers(result, models),
         _shares(result, models),
+        VOTES,
         _curves(training),
         _questions("Probes", result["probes"], models),
         _forgotten(result),

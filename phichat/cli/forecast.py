@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phichat.cli.terminal import ask, can_ask, confirmed, narrate, out, size
-from phichat.workflow.estimates import doubt, price, tight, time_needed
+from phichat.workflow.estimates import price, tight, time_needed
 
 if TYPE_CHECKING:
     from phichat.backends.base import Estimate, TrainSpec
@@ -16,24 +16,24 @@ async def tell_plan(project: Project, spec: TrainSpec) -> None:
     """Write the steps that training would take to standard output, and what it would cost."""
     for step in await project.plan(spec):
         out(f"{step.state:8}  {step.name}  {step.detail}".rstrip())
-    tell_run(spec)
+    tell_run(project, spec)
     estimate = await project.estimate(spec)
     tell_estimate(estimate)
     narrate(f"Cost: {price(estimate) or 'nothing'}.")
     project.affordable(estimate, spec, spec.max_usd)
 
 
-def tell_run(spec: TrainSpec) -> None:
+def tell_run(project: Project, spec: TrainSpec) -> None:
     """Say what is trained, on how much, and what is probably a mistake in it."""
     from phichat.backends.workload import workload
+    from phichat.workflow.doubts import doubts
 
     work = workload(spec)
     how = "all weights" if work.method == "full" else f"an adapter ({work.method})"
     held = f", {spec.dataset.eval_rows:,} held out" if spec.dataset.eval_rows else ""
     narrate(f"{spec.name}: {how} of {spec.base_model}, {work.rows:,} conversations{held}.")
     narrate(f"About {work.steps:,} steps of {work.rows_per_step} rows.")
-    question = doubt(spec)
-    if question:
+    for question in doubts(project.config, spec):
         narrate(question)
 
 

@@ -34,9 +34,9 @@ class DataConfig(Written):
     seed: int = Field(default=0, ge=0, description="decides which rows are held out")
     max_length: int | None = Field(
         default=None,
-        ge=1,
+        ge=8,
         examples=[2048],
-        description="tokens of a row; the rest is cut off; default: the model's context",
+        description="tokens of a row that training keeps; default: the preset's",
     )
 
 

@@ -78,7 +78,7 @@ def _count(
             too_long[row] = Fault("too_long", "", told)
         else:
             lengths.append(length)
-            if options.max_length and length > options.max_length:
+            if options.kept and length > options.kept:
                 found.table.flags[row] |= TRUNCATED
         meter(done, len(rows))
     return lengths, too_long

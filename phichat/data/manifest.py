@@ -89,6 +89,9 @@ class Manifest(Value):
     template: str = ""
     """SHA-256 of the base model's own chat template."""
     max_length: int | None = None
+    """Tokens of a row that training keeps: what is longer was counted as truncated."""
+    chosen_length: int | None = None
+    """That number where it was chosen for these data, and was not only what training would have done."""
     tokens: Histogram | None = None
 
 

@@ -27,6 +27,8 @@ class ModelFiles(Written):
     """The ones that are known without the tokenizer."""
     training_template: Path | None = None
     """The chat template that marks what is trained; None: the folder's own template."""
+    keeps: int | None = Field(default=None, ge=1)
+    """Tokens of a row that training will keep; None: as many as are chosen, else the context."""
 
 
 class DataOptions(Written):
@@ -58,8 +60,13 @@ class DataOptions(Written):
     """Likely personal data and keys."""
     tokens: bool = True
     """Count every row's tokens with the model's tokenizer."""
-    max_length: int | None = Field(default=None, ge=1)
-    """Tokens of a row that training keeps; None: the model's context."""
+    max_length: int | None = Field(default=None, ge=8)
+    """Tokens of a row that training is to keep; None: as many as it is configured to."""
     model: ModelFiles | None = None
     cache: Path | None = None
     """Where hub datasets are kept; None: where the hub's own library keeps them."""
+
+    @property
+    def kept(self) -> int | None:
+        """Tokens of a row that training will keep, as far as anything says so."""
+        return (self.model and self.model.keeps) or self.max_length

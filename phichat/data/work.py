@@ -129,7 +129,8 @@ def _manifest(
         not_done=tuple(not_done),
         model=options.model.name if options.model else "",
         template=counted.template,
-        max_length=options.max_length or (options.model.context if options.model else None),
+        max_length=options.kept or (options.model.context if options.model else None),
+        chosen_length=options.max_length,
         tokens=counted.tokens,
     )
 

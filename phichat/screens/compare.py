@@ -25,7 +25,8 @@ from phichat.screens.markdown import StreamedMarkdown
 from phichat.screens.prompt import Prompt
 from phichat.screens.session import Session, problem_of
 from phichat.screens.wording import plural
-from phichat.workflow.comparing import Pair, Side, Tally, Vote, Winner, pair_of, serving, told, votes_on
+from phichat.workflow.comparing import Pair, Side, keep, pair_of, serving, tally, told
+from phichat.workflow.votes import Tally, Vote, Winner
 
 if TYPE_CHECKING:
     from phichat.backends.base import Deployment
@@ -227,8 +228,7 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
         assert project is not None
         try:
             pair = await pair_of(project, self._run)
-            tally = await asyncio.to_thread(votes_on(project, pair).tally, pair)
-            self.post_message(self.Paired(pair, tally))
+            self.post_message(self.Paired(pair, await asyncio.to_thread(tally, project, pair)))
         except Exception as error:
             self.post_message(self.Failed(None, problem_of(error, self._session.backend)))
 
@@ -267,8 +267,7 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
     async def _take_pair(self, pair: Pair | None) -> None:
         project = self._session.project
         if pair and project:
-            tally = await asyncio.to_thread(votes_on(project, pair).tally, pair)
-            self.post_message(self.Paired(pair, tally))
+            self.post_message(self.Paired(pair, await asyncio.to_thread(tally, project, pair)))
 
     async def action_anew(self) -> None:
         """Forget what was said with both."""
@@ -380,10 +379,8 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
         this.query_one(".verdict", Static).update(Content.assemble(("✓ ", "$text-success"), verdict))
         self._ballot.display = False
         self._prompt.focus()
-        votes = votes_on(project, pair)
         try:
-            await asyncio.to_thread(votes.add, vote)
-            self._show_score(await asyncio.to_thread(votes.tally, pair))
+            self._show_score(await asyncio.to_thread(keep, project, pair, vote))
         except PhichatError as error:
             self.notify(told(error), title="Not kept", severity="error", timeout=10, markup=False)
 

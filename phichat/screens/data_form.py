@@ -31,7 +31,7 @@ HINTS = {
     "personal": "Likely personal data and keys; mask puts [email] in their place.",
     "test_size": "Share of the rows that is held out to evaluate on: 0.2 is a fifth.",
     "seed": "Decides which rows are held out.",
-    "max_length": "Tokens of a row that training keeps; empty: the model's context.",
+    "max_length": "Tokens of a row that training keeps; empty: as it is set up on Train.",
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "format": ("recognised", *(known.name for known in FORMATS)),

@@ -80,11 +80,11 @@ class SidesScreen(ModalScreen[Pair | None]):
     def action_take(self) -> None:
         """Give what is chosen."""
         left, right = self._side("A", self._pair.left), self._side("B", self._pair.right)
+        # Only of a tuned model do the votes belong to its run.
+        run = right.title.removeprefix("tuned: ") if right.title.startswith("tuned: ") else ""
         if left.title == right.title:
             left = left.model_copy(update={"title": _told(left)})
             right = right.model_copy(update={"title": _told(right)})
-        # Only of a tuned model do the votes belong to its run.
-        run = right.title.removeprefix("tuned: ") if right.title.startswith("tuned: ") else ""
         self.dismiss(Pair(left=left, right=right, run=run))
 
     async def action_usual(self) -> None:

@@ -153,6 +153,9 @@ it is found again here, also when it was started in another terminal. Escape sho
     def _show_runs(self, every: Sequence[Known]) -> None:
         self.runs.show_runs(every, wide=self.size.width >= LARGE)
         self.view.overlay(self.runs.overlaid(self._followed))
+        here = next((each for each in every if each.run.name == self._followed), None)
+        if here and here.found and self.view.found:
+            self.view.retell(here.found)
         self.refresh_bindings()
 
     @property

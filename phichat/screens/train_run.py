@@ -55,6 +55,7 @@ class RunView(Vertical):
         self.found: Evaluation | None = None
         self.page: Page = "curve"
         self._overlaid: list[tuple[str, Known]] = []
+        self._changed: Sequence[Pair] = ()
         self._logged = 0
 
     def compose(self) -> ComposeResult:
@@ -120,11 +121,16 @@ class RunView(Vertical):
 
     def show_result(self, found: Evaluation | None, changed: Sequence[Pair]) -> None:
         """Show whether it helped."""
+        self._changed = changed
+        self.retell(found)
+        if found and self.run and self.page == "curve":
+            self.turn("result")
+
+    def retell(self, found: Evaluation | None) -> None:
+        """Show what is known about that now: people may have voted meanwhile."""
         self.found = found
         if found and self.run:
-            self.query_one("#page-result-text", Static).update(_result(found, changed))
-            if self.page == "curve":
-                self.turn("result")
+            self.query_one("#page-result-text", Static).update(_result(found, self._changed))
         self.show()
 
     def _reading(self) -> Content:

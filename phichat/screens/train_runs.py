@@ -13,10 +13,12 @@ from phichat.events import State
 from phichat.runs import Run
 from phichat.screens.listing import Listing
 from phichat.screens.session import short_name
+from phichat.screens.wording import plural
 from phichat.workflow.course import Course
 from phichat.workflow.estimates import duration
 from phichat.workflow.evaluation import Effect, Evaluation, verdict
 from phichat.workflow.training import Training, took
+from phichat.workflow.votes import Tally
 
 SIGNS: dict[State, tuple[str, str]] = {
     "queued": ("○", "$text-secondary"),
@@ -51,18 +53,22 @@ class Known:
     run: Run
     course: Course
     found: Evaluation | None
+    votes: Tally
+    """How people voted on its model."""
 
 
 def known(training: Training, runs: Iterable[Run], before: Iterable[Known] = ()) -> list[Known]:
     """What is kept of the trainings among these; reads files. What is finished is not read twice."""
-    there = {each.run.name: each for each in before if each.run.finished and each.found}
-    return [
-        there[run.name]
-        if run.name in there and there[run.name].run == run
-        else Known(run, training.course(run.name), training.evaluation(run))
-        for run in runs
-        if isinstance(run.spec, TrainSpec)
-    ]
+    there = {(each.run.name, each.votes): each for each in before if each.run.finished and each.found}
+    found = []
+    for run in runs:
+        if isinstance(run.spec, TrainSpec):
+            votes = training.votes(run)
+            same = there.get((run.name, votes))
+            if same is None or same.run != run:
+                same = Known(run, training.course(run.name), training.evaluation(run), votes)
+            found.append(same)
+    return found
 
 
 class Runs(Listing):
@@ -116,13 +122,17 @@ def _cells(each: Known) -> list[Content]:
     sign, colour = SIGNS[each.run.state]
     losses = [value for _, value in each.course.eval_losses]
     went = f"{losses[0]:.3f} → {min(losses):.3f}" if losses else ""
-    effect = EFFECTS[verdict(each.found).effect] if each.found else ""
+    told = [EFFECTS[verdict(each.found).effect] if each.found else "", _voted(each.votes)]
     return [
         Content(each.run.name),
         Content.assemble((sign, colour), f" {each.run.state}"),
         Content(went),
-        Content(effect),
+        Content(", ".join(filter(None, told))),
     ]
+
+
+def _voted(votes: Tally) -> str:
+    return f"wins {votes.win_rate:.0%} of {plural(votes.votes, 'vote')}" if votes.votes else ""
 
 
 def _more(run: Run) -> list[Content]:

@@ -15,7 +15,7 @@ from phichat.data.manifest import Manifest
 from phichat.screens.choice import Choice
 from phichat.screens.train_form import TrainForm
 from phichat.screens.wording import plural, size
-from phichat.workflow.estimates import doubt, price, tight, time_needed
+from phichat.workflow.estimates import price, tight, time_needed
 from phichat.workflow.outlook import Outlook
 
 LABEL = 25
@@ -99,7 +99,7 @@ def _before(outlook: Outlook) -> str:
 
 
 def _warnings(outlook: Outlook) -> list[str]:
-    told = [outlook.refusal, doubt(outlook.spec)]
+    told = [outlook.refusal, *outlook.doubts]
     if tight(outlook.estimate):
         told.append("It will hardly fit. Lower batch size or max length, or take lora or another model.")
     return [each for each in told if each]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from phichat.backends.base import Estimate, TrainSpec
+    from phichat.backends.base import Estimate
 
 
 def duration(seconds: float) -> str:
@@ -47,17 +46,3 @@ def tight(estimate: Estimate) -> bool:
     if estimate.memory_bytes is None or estimate.memory_free is None:
         return False
     return estimate.memory_bytes[0] > estimate.memory_free
-
-
-def doubt(spec: TrainSpec) -> str:
-    """A learning rate far from what is usual for this model, as a question; empty if there is none."""
-    numbers = {
-        name: float(value)
-        for name, value in spec.hyperparameters.items()
-        if name.startswith("learning_rate") and isinstance(value, (int, float))
-    }
-    rate = numbers.get("learning_rate", math.nan)
-    lower, upper = numbers.get("learning_rate_lower", 0.0), numbers.get("learning_rate_upper", math.inf)
-    if rate < lower or rate > upper:
-        return f"Is a learning rate of {rate:g} meant? Usual for this model is {lower:g} to {upper:g}."
-    return ""

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 from phichat.backends.base import Value
 from phichat.events import Artifact, Event, Metric
+from phichat.workflow.votes import Tally
 
 REPORT, RESULT = "report.html", "result.json"
 """How the trainer calls what it leaves: the page for people, and everything for machines."""
@@ -20,9 +21,10 @@ NAMES = {
     "f1": "F1 of short answers",
     "probes_right": "probes answered right",
     "general_right": "general questions answered right",
+    "win_rate": "preferred by people",
 }
-"""The trainer's numbers, for people."""
-SHARES = frozenset({"token_accuracy", "exact_match", "f1", "probes_right", "general_right"})
+"""The trainer's numbers, for people, and how those voted."""
+SHARES = frozenset({"token_accuracy", "exact_match", "f1", "probes_right", "general_right", "win_rate"})
 CLEAR = 0.02
 """Share of the base model's perplexity from which on a difference is one."""
 FORGOTTEN = 0.1
@@ -40,6 +42,17 @@ class Evaluation(Value):
     report: str = ""
     """Where the page is: a path or a URL."""
     result: str = ""
+    votes: int = 0
+    """How many there are on both; what each won is among its numbers."""
+
+
+def with_votes(found: Evaluation, tally: Tally) -> Evaluation:
+    """The same with how people voted, if they did."""
+    if not tally.votes:
+        return found
+    shares = {"base": 1 - tally.win_rate, "tuned": tally.win_rate}
+    told = {model: {**getattr(found, model), "win_rate": share} for model, share in shares.items()}
+    return found.model_copy(update={**told, "votes": tally.votes})
 
 
 def evaluation(events: Iterable[Event]) -> Evaluation | None:
@@ -87,8 +100,8 @@ def verdict(found: Evaluation) -> Verdict:
 def rows(found: Evaluation) -> list[tuple[str, str, str]]:
     """The numbers of both models as a table: what it is, base, tuned."""
     return [
-        (label, number(name, found.base.get(name)), number(name, found.tuned[name]))
-        for name, label in NAMES.items()
+        (_label(name, found), number(name, found.base.get(name)), number(name, found.tuned[name]))
+        for name in NAMES
         if name in found.tuned
     ]
 
@@ -119,6 +132,12 @@ def changed(found: Evaluation) -> list[Pair]:
     except (OSError, ValueError):
         return []
     return [pair for pair in pairs if pair.base != pair.tuned]
+
+
+def _label(name: str, found: Evaluation) -> str:
+    if name != "win_rate":
+        return NAMES[name]
+    return f"{NAMES[name]} ({found.votes} vote{'' if found.votes == 1 else 's'})"
 
 
 def _of(model: str, event: Metric) -> dict[str, float]:

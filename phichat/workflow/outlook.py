@@ -12,6 +12,7 @@ from phichat.backends.workload import Workload, workload
 from phichat.errors import NotFoundError, QuotaError
 from phichat.models.presets import default_preset
 from phichat.runs import Run
+from phichat.workflow.doubts import doubts
 
 if TYPE_CHECKING:
     from phichat.config.train import TrainConfig
@@ -33,6 +34,8 @@ class Outlook:
     """Why it may not be started: it costs more than may be spent."""
     before: Run | None = None
     """The run of exactly this work, if there is one: it goes on, or is done once more."""
+    doubts: tuple[str, ...] = ()
+    """What is probably a mistake in it."""
 
 
 async def outlook(project: Project, train: TrainConfig | None = None) -> Outlook:
@@ -51,7 +54,8 @@ async def outlook(project: Project, train: TrainConfig | None = None) -> Outlook
         project.affordable(estimate, spec, spec.max_usd)
     except QuotaError as error:
         refusal = error.message
-    return Outlook(prepared, spec, work, estimate, preset, refusal, before)
+    found = await asyncio.to_thread(lambda: tuple(doubts(project.config, spec)))
+    return Outlook(prepared, spec, work, estimate, preset, refusal, before, found)
 
 
 def _look(project: Project, train: TrainConfig | None) -> tuple[Prepared, TrainSpec, Workload, Run | None]:

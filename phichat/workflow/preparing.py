@@ -14,6 +14,7 @@ from phichat.data.options import DataOptions
 from phichat.data.prepare import prepare
 from phichat.events import Event
 from phichat.paths import write_atomic
+from phichat.workflow.recipe import row_length
 
 if TYPE_CHECKING:
     from phichat.data import Prepared
@@ -57,9 +58,10 @@ def folder(project: Project) -> Path:
 
 
 def whole(project: Project, options: DataOptions) -> DataOptions:
-    """The options with what the base model brings, and the cache."""
+    """The options with what the base model brings, how long training lets rows be, and the cache."""
     cache = project.folders.cache
-    model = model_files(project.base_model, cache)
+    keeps = row_length(project.config, project.base_model, options.max_length)
+    model = model_files(project.base_model, cache).model_copy(update={"keeps": keeps})
     return options.model_copy(update={"model": model, "cache": cache / "datasets"})
 
 

@@ -12,10 +12,11 @@ from pydantic import JsonValue
 
 from phichat import models
 from phichat.backends.base import Dataset
+from phichat.backends.workload import DEFAULTS
 from phichat.config import Config
 from phichat.config.train import TrainConfig
 from phichat.data.demo import probes as demo_probes
-from phichat.data.manifest import open_prepared
+from phichat.data.manifest import Manifest, open_prepared
 from phichat.errors import DataError
 from phichat.models.presets import Hyperparameters, default_preset, hyperparameters
 
@@ -33,13 +34,31 @@ def recipe(
     Raises:
         ConfigError: there is no such base model.
     """
+    manifest = manifest_of(dataset)
+    told = _settings(config, base_model, manifest.chosen_length if manifest else None, train)
+    questions = list(_probes(dataset, manifest))
+    return {**told, "probes": questions} if questions else told
+
+
+def row_length(config: Config, base_model: str, chosen: int | None) -> int:
+    """The tokens of a row that training will keep, of data for which so many were chosen, or none.
+
+    Raises:
+        ConfigError: there is no such base model.
+    """
+    return int(str(_settings(config, base_model, chosen).get("max_length", DEFAULTS["max_length"])))
+
+
+def _settings(
+    config: Config, base_model: str, length: int | None, train: TrainConfig | None = None
+) -> Hyperparameters:
+    """Who decides: `[train]`, then what was chosen for the data, then `[data]`, the preset, and the model."""
     entry = models.resolve(base_model).entry
     chosen = train or config.train
     preset = chosen.preset or _preset_of(chosen.method) or default_preset(entry)
-    length = {"max_length": config.data.max_length} if config.data.max_length else {}
-    told = {**hyperparameters(entry, preset, chosen.method), **length, **chosen.chosen}
-    questions = list(_probes(dataset))
-    return {**told, "probes": questions} if questions else told
+    of_data = length or config.data.max_length
+    lengths = {"max_length": of_data} if of_data else {}
+    return {**hyperparameters(entry, preset, chosen.method), **lengths, **chosen.chosen}
 
 
 def _preset_of(method: str | None) -> models.PresetName | None:
@@ -48,20 +67,21 @@ def _preset_of(method: str | None) -> models.PresetName | None:
     return "full" if method == "full" else "lora"
 
 
-def _probes(dataset: Dataset) -> Iterator[JsonValue]:
+def _probes(dataset: Dataset, manifest: Manifest | None) -> Iterator[JsonValue]:
     """The dataset's own questions with what a right answer holds, else the first that were held out."""
-    if _is_demo(dataset):
+    if manifest and manifest.source_kind == "demo":
         for probe in demo_probes():
             yield {"prompt": probe.prompt, "expect": list(probe.expect)}
     elif dataset.eval_file is not None and dataset.eval_file.is_file():
         yield from islice(_questions(dataset.eval_file), PROBES)
 
 
-def _is_demo(dataset: Dataset) -> bool:
+def manifest_of(dataset: Dataset) -> Manifest | None:
+    """What is known of a dataset that `phichat data` has prepared."""
     try:
-        return open_prepared(dataset.train_file.parent).manifest.source_kind == "demo"
+        return open_prepared(dataset.train_file.parent).manifest
     except DataError:
-        return False
+        return None
 
 
 def _questions(file: Path) -> Iterator[str]:

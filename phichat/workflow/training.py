@@ -17,9 +17,10 @@ from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
 from phichat.events import Event, Status
 from phichat.runs import FlowSpec, Ledger, Run, Spec, run_name
 from phichat.workflow.course import Course
-from phichat.workflow.evaluation import Evaluation, evaluation
+from phichat.workflow.evaluation import Evaluation, evaluation, with_votes
 from phichat.workflow.guard import Guard
 from phichat.workflow.money import Spending, affordable, spent
+from phichat.workflow.votes import Tally, Vote, counted, into_report, on_run
 
 if TYPE_CHECKING:
     from phichat.config.train import TrainConfig
@@ -193,8 +194,22 @@ class Training:
         for name in (run.name, _evaluation_name(run)):
             found = evaluation(self.ledger.events(name))
             if found:
-                return found
+                return with_votes(found, self.votes(run))
         return None
+
+    def votes(self, run: Run) -> Tally:
+        """How people voted on the model of a run against its base model."""
+        return counted(self._votes(run))
+
+    def complete_report(self, run: Run) -> None:
+        """Write the votes on a run into its report, if that is on this machine.
+
+        Raises:
+            DataError: it cannot be written.
+        """
+        found = self.evaluation(run)
+        if found and found.report and (report := Path(found.report)).is_file():
+            into_report(report, self._votes(run))
 
     def eval_spec(self, run: Run) -> EvalSpec:
         """What evaluating a trained run would be: its held-out rows, asked as it was asked in training.
@@ -258,6 +273,11 @@ class Training:
         if trained is None:
             return run
         return run.model_copy(update={"priced": trained.priced, "usd_rate": trained.usd_rate})
+
+    def _votes(self, run: Run) -> list[Vote]:
+        if not isinstance(run.spec, TrainSpec):
+            return []
+        return on_run(self.ledger.directory / run.name, run.name, run.spec.base_model)
 
     def _here(self, run: Run) -> Run:
         if run.backend != self._config.backend:

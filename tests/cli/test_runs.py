@@ -29,6 +29,22 @@ def test_runs_are_a_table(phichat: Run, school: Path) -> None:
     assert old[-3:] == ["3.000", "→", "1.500"]
 
 
+def test_the_win_rate_of_a_run_is_shown_where_anybody_voted(phichat: Run, school: Path) -> None:
+    phichat("train", "--name", "old")
+    phichat("train", "--name", "new", "--seed", "1")
+    told = {"left": "base: model", "right": "tuned: new", "question": "?", "answers": ["", ""]}
+    votes = school / ".phichat" / "runs" / "new" / "votes.jsonl"
+    lines = [json.dumps({**told, "winner": winner}) for winner in ("right", "right", "left", "tie")]
+    votes.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    head, new, old = (line.split() for line in phichat("runs").out.splitlines())
+    assert (head[-1], new[-3:], old[-1]) == ("WINS", ["62%", "of", "4"], "1.500")
+    new_facts, old_facts = (json.loads(line) for line in phichat("runs", "--json").out.splitlines())
+    assert new_facts["votes"] == {"left": 1, "right": 2, "ties": 1, "win_rate": 0.625}
+    assert old_facts["votes"] is None
+    last = phichat("eval", "new").out.splitlines()[-1]
+    assert last.split() == ["preferred", "by", "people", "(4", "votes)", "38%", "62%"]
+
+
 def test_a_run_is_seen_to_have_ended_though_nobody_watched(phichat: Run, school: Path) -> None:
     phichat("train", "--detach", "--name", "alone")
     assert phichat("runs").out.splitlines()[1].split()[:2] == ["alone", "succeeded"]

@@ -92,8 +92,12 @@ def test_problems_are_in_the_order_of_the_source(prepared: Work, model: ModelFil
 
 def test_what_training_cuts_is_counted(prepared: Work, model: ModelFiles) -> None:
     manifest = prepared(rows(10, 20, 30, 100), model=model, max_length=30).manifest
-    assert (manifest.counts.truncated, manifest.max_length) == (2, 30)
-    assert prepared(rows(10), model=model).manifest.max_length == 2000
+    assert (manifest.counts.truncated, manifest.max_length, manifest.chosen_length) == (2, 30, 30)
+    manifest = prepared(rows(10), model=model).manifest
+    assert (manifest.max_length, manifest.chosen_length) == (2000, None)
+    keeps = model.model_copy(update={"keeps": 25})
+    manifest = prepared(rows(10, 20, 30, 100), model=keeps).manifest
+    assert (manifest.counts.truncated, manifest.max_length, manifest.chosen_length) == (2, 25, None)
 
 
 def test_special_tokens_of_the_tokenizer_are_found(prepared: Work, model: ModelFiles) -> None:

@@ -13,7 +13,6 @@ from phichat.errors import UnavailableError
 from phichat.runs import Ledger, Run
 from phichat.screens import compare
 from phichat.screens.compare import Ballot, Column, CompareScreen
-from phichat.workflow.comparing import Pair, Side, Tally, Vote, Votes
 from tests.screens.driving import picture, until, write
 from tests.screens.scripted import Script
 
@@ -129,15 +128,17 @@ async def test_other_sides_are_chosen(pilot: Pilot[None], script: Script, folder
     assert screen._pair.left.model not in ("smollm2", Job(id="keeper-1"))
 
 
-def test_the_win_rate_counts_a_tie_as_half_and_only_votes_on_the_same_two(tmp_path: Path) -> None:
-    pair = Pair(left=Side(title="a", model="a"), right=Side(title="b", model="b"))
-    votes = Votes(tmp_path / "kept" / "votes.jsonl")
-    assert votes.tally(pair) == Tally(0, 0, 0)
-    for winner in ("left", "right", "right", "tie"):
-        told = {"left": "a", "right": "b", "question": "?", "answers": ("", ""), "winner": winner}
-        votes.add(Vote.model_validate(told))
-    votes.add(Vote(left="x", right="b", question="?", answers=("", ""), winner="left"))
-    with votes.path.open("a", encoding="utf-8") as file:
-        file.write('{"left": "a", "ri')
-    assert votes.tally(pair) == Tally(1, 2, 1)
-    assert votes.tally(pair).win_rate == 0.625
+async def test_one_tuned_model_with_two_system_prompts_has_its_votes_with_its_run(
+    pilot: Pilot[None], script: Script, folder: Path
+) -> None:
+    finished_run(folder)
+    screen = await comparing(pilot)
+    await pilot.press("f3")
+    await until(pilot, lambda: bool(getattr(pilot.app.screen, "_known", None)))
+    pilot.app.screen.query_one("#model-A").value = 0  # type: ignore[attr-defined]
+    pilot.app.screen.query_one("#system-A").value = "Be kind."  # type: ignore[attr-defined]
+    await pilot.pause()
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: screen._pair is not None and screen._pair.left.system == "Be kind.")
+    assert screen._pair is not None
+    assert (screen._pair.left.title, screen._pair.run) == ("tuned: keeper-1, “Be kind.”", "keeper-1")

@@ -19,6 +19,7 @@ from conversations import read
 from exam import general_questions
 from masking import Example, Masker
 from phichat.events import Artifact, Metric
+from phichat.workflow.votes import Vote, into_report
 from scoring import exact_match, f1, normalized, score
 from settings import Question
 from tests.trainer.conftest import Data
@@ -110,6 +111,18 @@ def test_the_report_needs_no_network(compared: Path) -> None:
     assert pictures
     for picture in pictures:
         ET.fromstring(picture)
+
+
+def test_votes_find_their_place_in_the_report(compared: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "report.html"
+    copy.write_bytes((compared / "out" / "report.html").read_bytes())
+    vote = Vote(left="base", right="tuned", question="<Who?>", answers=("A.", "B."), winner="right")
+    into_report(copy, [vote])
+    links = Links()
+    links.feed(copy.read_text(encoding="utf-8"))
+    assert not links.found
+    assert "The tuned model wins 100% of 1: 1 better, 0 worse, 0 alike." in links.text
+    assert links.text.index("Votes") < links.text.index("Probes")
 
 
 def test_without_a_base_model_the_tuned_one_is_examined_alone(

@@ -14,7 +14,7 @@ from phichat.config.schema import DataConfig
 from phichat.config.train import TrainConfig
 from phichat.data import DataOptions, prepare
 from phichat.data.demo import probes
-from phichat.workflow.recipe import recipe
+from phichat.workflow.recipe import recipe, row_length
 
 
 def config(data: dict[str, Any] | None = None, **train: Any) -> Config:
@@ -52,6 +52,27 @@ def test_rows_are_as_long_as_the_data_was_prepared_for(tmp_path: Path) -> None:
     assert recipe(config(), "smollm2", data)["max_length"] == 512
     assert recipe(config({"max_length": 300}), "smollm2", data)["max_length"] == 300
     assert recipe(config({"max_length": 300}, max_length=200), "smollm2", data)["max_length"] == 200
+
+
+@pytest.mark.parametrize(
+    ("chosen", "data", "train", "kept"),
+    [
+        (None, {}, {}, 512),
+        (300, {}, {}, 300),
+        (300, {"max_length": 400}, {}, 300),
+        (None, {"max_length": 400}, {}, 400),
+        (300, {"max_length": 400}, {"max_length": 200}, 200),
+        (None, {}, {"preset": "smoke"}, 256),
+    ],
+)
+async def test_what_is_chosen_for_the_data_reaches_training_and_what_training_does_reaches_the_data(
+    tmp_path: Path, chosen: int | None, data: dict[str, Any], train: dict[str, Any], kept: int
+) -> None:
+    configured = config(data, **train)
+    assert row_length(configured, "smollm2", chosen) == kept
+    options = DataOptions(tokens=False, max_length=chosen)
+    prepared = await prepare("demo", options, tmp_path, lambda event: None)
+    assert recipe(configured, "smollm2", prepared.dataset)["max_length"] == kept
 
 
 async def test_the_demo_set_brings_its_questions(tmp_path: Path) -> None:

@@ -64,4 +64,5 @@ async def _measured(project: Project, run: Run, as_json: bool) -> Evaluation | N
     status = await follow(project, started.name, as_json)
     if status.state == "failed":
         raise BackendError(f"{started.name} failed: {status.detail}", f"phichat logs {started.name}")
+    await asyncio.to_thread(project.training.complete_report, run)
     return project.training.evaluation(run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from phichat.cli.parser import Parser
@@ -12,6 +13,8 @@ from phichat.cli.parser import Parser
 if TYPE_CHECKING:
     from phichat.runs import Ledger, Run
     from phichat.workflow import Project
+    from phichat.workflow.training import Training
+    from phichat.workflow.votes import Tally
 
 
 def arguments(parser: Parser) -> None:
@@ -34,11 +37,26 @@ async def _runs(args: argparse.Namespace) -> int:
             for each in found:
                 out_json("run", _facts(project, each))
         elif found:
-            head = ("RUN", "STATE", "MODEL", "BACKEND", "STARTED", "TOOK", "EVAL LOSS")
-            out(table([head, *(_row(project.training.ledger, each) for each in found)]))
+            out(table(_table(project.training, found)))
         else:
             narrate("Nothing was trained yet: phichat train")
     return 0
+
+
+def _table(training: Training, found: Sequence[Run]) -> list[tuple[str, ...]]:
+    """A line for each run; what people voted only where anybody did."""
+    rows = [
+        ("RUN", "STATE", "MODEL", "BACKEND", "STARTED", "TOOK", "EVAL LOSS"),
+        *(_row(training.ledger, each) for each in found),
+    ]
+    votes = [_votes(training.votes(each)) for each in found]
+    if not any(votes):
+        return rows
+    return [(*row, vote) for row, vote in zip(rows, ["WINS", *votes], strict=True)]
+
+
+def _votes(tally: Tally) -> str:
+    return f"{tally.win_rate:.0%} of {tally.votes}" if tally.votes else ""
 
 
 def _row(ledger: Ledger, run: Run) -> tuple[str, ...]:
@@ -61,13 +79,14 @@ def _facts(project: Project, run: Run) -> dict[str, object]:
     from phichat.workflow.money import cost
     from phichat.workflow.training import took
 
-    found = project.training.evaluation(run)
+    found, votes = project.training.evaluation(run), project.training.votes(run)
     return {
         **run.model_dump(mode="json"),
         "took_s": took(run),
         "cost": cost(project.training.ledger, run).model_dump(),
         "eval_losses": eval_losses(project.training.ledger, run),
         "evaluation": found and found.model_dump(),
+        "votes": {**votes._asdict(), "win_rate": votes.win_rate} if votes.votes else None,
     }
 
 

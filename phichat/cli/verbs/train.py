@@ -59,7 +59,7 @@ async def _train(args: argparse.Namespace) -> int:
             return 0
         if _done(project, spec):
             return _already(spec.name, args.json)
-        tell_run(spec)
+        tell_run(project, spec)
         if not await agreed(project, spec, args.yes):
             return 1
         with narrated() as narrator:
