@@ -108,6 +108,8 @@ class Reply(BaseEvent):
     """How many of the oldest messages did not fit the context and were not shown to the model."""
     context: int | None = None
     """Tokens that the model can see at once, where the backend knows."""
+    template_sha256: str = ""
+    """Names the chat template in which the model was shown the conversation, where the backend knows."""
     ttft_s: float
     """Seconds from the question to the first piece of the answer."""
     tokens_per_s: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ class ChatTemplate:
         added = backend.get_added_tokens_decoder()
         self._special = frozenset(token for token, content in added.items() if content.special)
         self._anchor = backend.encode("a", add_special_tokens=False).ids
+        self.sha256 = hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()
+        """Of the template, in hexadecimal, as the trainer keeps it with a model that it has trained."""
 
     def encode(self, messages: Sequence[Message], *, continue_final: bool = False) -> list[int]:
         """The tokens of the conversation, up to where the answer begins or goes on.

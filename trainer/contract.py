@@ -46,6 +46,8 @@ class Usage:
     dropped_messages: int
     context: int
     """Tokens that the model can see at once, here."""
+    template_sha256: str = ""
+    """Names the chat template in which the model was shown the conversation."""
 
 
 class EngineError(Exception):

@@ -74,7 +74,16 @@ class Generation:
         """Show what was held back and say what the answer cost."""
         self._show(self._stop.push(self._text.flush()))
         self._show(self._stop.flush())
-        self._give(Usage(self._prompt_tokens, self.completion_tokens, reason, self._dropped, self._context))
+        self._give(
+            Usage(
+                self._prompt_tokens,
+                self.completion_tokens,
+                reason,
+                self._dropped,
+                self._context,
+                self._template.sha256,
+            )
+        )
 
     def fail(self, error: EngineError) -> None:
         """End with an error."""

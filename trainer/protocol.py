@@ -131,7 +131,11 @@ def _spent(usage: Usage) -> dict[str, Any]:
             "completion_tokens": usage.completion_tokens,
             "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         },
-        "phichat": {"dropped_messages": usage.dropped_messages, "context": usage.context},
+        "phichat": {
+            "dropped_messages": usage.dropped_messages,
+            "context": usage.context,
+            "template_sha256": usage.template_sha256,
+        },
     }
 
 

@@ -124,6 +124,12 @@ class DeploymentState(Value):
     """The endpoint whose requests it shares with others; empty where it has an address of its own."""
     previous: bool = False
     """Whether it answered before the present one, so that a rollback goes to it."""
+    template_sha256: str = ""
+    """Names the chat template that its model was trained with; empty where nobody knows."""
+    made: float | None = None
+    """When it was made, in seconds since the epoch; None where nobody knows or nothing depends on it."""
+    until: float | None = None
+    """When its time to live is up; None: never by itself."""
 
 
 class Resource(Value):
@@ -205,6 +211,8 @@ class Usage(Value):
     """How many of the oldest messages did not fit the context and were not shown to the model."""
     context: int | None = None
     """Tokens that the model can see at once, where the backend knows."""
+    template_sha256: str = ""
+    """Names the chat template in which the model was shown the conversation, where the backend knows."""
 
 
 S = TypeVar("S", bound=Settings)

@@ -161,6 +161,7 @@ def _usage(answer: dict[str, Any], reason: str) -> Usage:
         finish_reason=reason,
         dropped_messages=extra.get("dropped_messages", 0),
         context=extra.get("context"),
+        template_sha256=extra.get("template_sha256", ""),
     )
 
 

@@ -12,6 +12,7 @@ from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show
 from phichat.cli.guard import tell
 from phichat.cli.terminal import narrate, out
 from phichat.errors import PhichatError
+from phichat.workflow.templates import Templates
 
 if TYPE_CHECKING:
     from phichat.backends.base import Deployment
@@ -58,6 +59,9 @@ class _Talk:
         self._plain = args.plain
         self.prompt = YOU if args.plain else "> "
         self._attached: list[Hit] = []
+        self._templates = Templates(project)
+        self._doubt = ""
+        """What the person was told of the answers of this deployment."""
 
     async def attach(self, *words: str) -> None:
         """Show the model with the next question what was said about this in other conversations."""
@@ -78,7 +82,9 @@ class _Talk:
         if self._plain and not self._as_json:
             out(MODEL, end="")
         try:
-            await show(answer, self._as_json, plain=self._plain)
+            reply = await show(answer, self._as_json, plain=self._plain)
+            if reply:
+                self._tell(await self._templates.doubt(self._deployment, reply.template_sha256))
         except asyncio.CancelledError:
             # Ctrl-C. A second one, before we are here, ends the program instead.
             narrate("\n(stopped)")
@@ -87,6 +93,12 @@ class _Talk:
             if not self._log.branch[-1].content or self._log.branch[-1].id == asked.id:
                 # Unanswered: it stays in the history, but the model is not shown it again.
                 self._log.retry(asked.id)
+
+    def _tell(self, doubt: str) -> None:
+        """Say once why the answers may be worse than their model."""
+        if doubt and doubt != self._doubt:
+            narrate(doubt)
+        self._doubt = doubt
 
 
 def _talk(runner: asyncio.Runner, talk: _Talk) -> int:

@@ -63,6 +63,7 @@ class Answer:
             state="complete",
             content=self._prefix + reply.text,
             usage=usage,
+            template_hash=reply.template_sha256 or self.message.template_hash,
             ttft_s=_finite(reply.ttft_s),
             tokens_per_s=_finite(reply.tokens_per_s),
         )

@@ -57,6 +57,16 @@ def notes_of(transcript: Transcript, question_id: str) -> tuple[str, ...]:
     return tuple(found)
 
 
+def source_of(message: StoredMessage) -> str:
+    """Where an answer came from, for people; empty where nobody noted it."""
+    if not message.backend:
+        return ""
+    # A deployment on an endpoint has a name of two parts, of which the second is its own.
+    name = message.deployment.rpartition("/")[2]
+    where = f"{message.model or name} on {message.backend}"
+    return where if message.model in ("", name) else f"{where}, deployment {name}"
+
+
 def options_of(transcript: Transcript) -> ChatOptions | None:
     """How the last answer that is shown was asked for; None where nobody knows."""
     for message in reversed(transcript.branch()):
@@ -93,6 +103,7 @@ def _answer(turn: Turn, message: StoredMessage, beside: Versions) -> None:
     turn.answer = message.content
     turn.answer_id = message.id
     turn.answers = beside
+    turn.source = source_of(message)
     turn.state = STATES[message.state]
     if usage := message.usage:
         turn.reply = Reply(

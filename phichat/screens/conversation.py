@@ -56,6 +56,10 @@ class Turn:
     """The id of the partial answer that this one goes on from."""
     instead: str = ""
     """What was shown in its place before: shown again when nothing comes of it."""
+    source: str = ""
+    """Where the answer came from: model, backend and deployment; empty where nobody knows."""
+    doubtful: bool = False
+    """Whether it was asked for in another chat template than the model was trained with."""
 
     @property
     def running(self) -> bool:
@@ -74,7 +78,7 @@ class Turn:
     def identity(self) -> tuple[object, ...]:
         """What is equal in two turns that look the same."""
         versions = self.questions, self.answers
-        return self.kept, self.answer_id, versions, self.problem, self.answer, self.notes
+        return self.kept, self.answer_id, versions, self.problem, self.answer, self.notes, self.source
 
 
 @dataclass
@@ -147,13 +151,14 @@ class Conversation:
         """Note where in the history a turn is, and what is beside it."""
         if self.log is None or not turn.kept:
             return
-        from phichat.screens.branches import notes_of, versions
+        from phichat.screens.branches import notes_of, source_of, versions
 
         turn.notes = notes_of(self.log.transcript, turn.kept)
         leaf = self.log.branch[-1]
         if leaf.role == "assistant" and leaf.parent_id == turn.kept:
             turn.answer_id = leaf.id
             turn.answers = versions(self.log.transcript, leaf.id)
+            turn.source = source_of(leaf)
         turn.questions = versions(self.log.transcript, turn.kept)
 
     def read(self) -> None:

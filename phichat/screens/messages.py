@@ -17,6 +17,10 @@ from phichat.screens.markdown import StreamedMarkdown, code_blocks
 from phichat.screens.panels import ErrorPanel
 from phichat.screens.wording import plural
 
+LF = "\n"
+LINE = 74
+"""Characters of a note that the narrowest terminal has room for beside the answer's margins."""
+
 
 class Said(Vertical, can_focus=True):
     """Something that was said; it can be focused by keyboard, copied, changed, and said otherwise."""
@@ -241,7 +245,7 @@ class Answer(Said):
             self.query_one(StreamedMarkdown).finish()
         line, told = self.query_one(".note", Static), note(self.turn)
         # What fits its line is drawn at once; arranging a long answer anew takes a tenth of a second.
-        line.update(told, layout=told.cell_length > line.size.width)
+        line.update(told, layout=LF in told.plain or told.cell_length > line.size.width)
         self.display = self._worth_showing
 
     @property
@@ -319,4 +323,11 @@ def note(turn: Turn) -> Content:
         if reply.context:
             used = reply.prompt_tokens + reply.completion_tokens
             parts.append(f"context {used / reply.context:.0%}")
-    return Content(" · ").join([Content.assemble(part) for part in parts])
+    told = Content(" · ").join([Content.assemble(part) for part in parts])
+    if turn.source:
+        fits = told.cell_length + len(f" · {turn.source}") <= LINE
+        told += Content(f"{'' if not parts else ' · ' if fits else LF}{turn.source}")
+    if turn.doubtful:
+        doubt = "▲ asked in another chat template than the model was trained with"
+        told += Content.assemble((f"\n{doubt}", "$text-warning"))
+    return told

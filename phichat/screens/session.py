@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from phichat.runs import Run
     from phichat.workflow import Project
     from phichat.workflow.standing import Standing
+    from phichat.workflow.templates import Templates
 
 Phase = Literal["opening", "offered", "declined", "preparing", "ready", "failed"]
 Obstacle = Literal["", "offered", "declined", "downloading", "failed"]
@@ -108,6 +109,7 @@ class Session:
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._earlier: list[Project] = []
         """Projects that were open before this one: an answer of theirs may still be on its way."""
+        self._templates: Templates | None = None
         self.project: Project | None = None
         """Another object after `reopen`."""
         self.readiness = Readiness()
@@ -148,6 +150,7 @@ class Session:
         if self.project:
             self._earlier.append(self.project)
         self.project, self.standing, self._deployment, self._behind = None, None, None, None
+        self._templates = None
         self._ready.clear()
         self.activities.clear()
         self._say(Readiness("opening"))
@@ -209,6 +212,15 @@ class Session:
         assert self.project is not None
         return self.project.answer(log, options, deployment, continues=continues)
 
+    async def doubt(self, deployment: Deployment, reply: Reply) -> str:
+        """Why an answer may be worse than its model; empty where nothing speaks against it."""
+        assert self.project is not None
+        if self._templates is None:
+            from phichat.workflow.templates import Templates
+
+            self._templates = Templates(self.project)
+        return await self._templates.doubt(deployment, reply.template_sha256)
+
     async def deploy(self, model: Job | str, report: Callable[[Event], None]) -> Deployment:
         """Make a model answer chats; from now on the chats are with it."""
         assert self.project is not None
@@ -244,6 +256,7 @@ class Session:
 
     def _adopt(self, deployment: Deployment) -> Deployment:
         self._deployment, self._behind = deployment, None
+        self._templates = None  # of the same name there may be another one now
         self._say(Readiness("ready"))
         self._ready.set()
         return deployment

@@ -89,6 +89,13 @@ class TalkScreen(StageScreen):
             super().__init__(turn)
             self.reply = reply
 
+    class Doubted(Asked):
+        """The answer may be worse than its model."""
+
+        def __init__(self, turn: Turn, doubt: str) -> None:
+            super().__init__(turn)
+            self.doubt = doubt
+
     class Failed(Asked):
         """The answer will not come, or not whole."""
 
@@ -106,6 +113,8 @@ class TalkScreen(StageScreen):
         self._worker: Worker[None] | None = None
         self._first_piece = 0.0
         self._pieces = 0
+        self._doubts: set[str] = set()
+        """What the person was told of answers that may be worse than their model."""
 
     # A turn
 
@@ -157,6 +166,8 @@ class TalkScreen(StageScreen):
                         self.post_message(self.Spoke(turn, part.text))
                     else:
                         self.post_message(self.Answered(turn, part))
+                        if doubt := await self.session.doubt(deployment, part):
+                            self.post_message(self.Doubted(turn, doubt))
         except Exception as error:
             self.post_message(self.Failed(turn, problem_of(error, self.session.backend)))
 
@@ -190,6 +201,13 @@ class TalkScreen(StageScreen):
             event.turn.state = "done"
             self.conversation.identify(event.turn)
             await self._show(event.turn)
+
+    async def on_talk_screen_doubted(self, event: Doubted) -> None:
+        event.turn.doubtful = True
+        await self._show(event.turn)
+        if event.doubt not in self._doubts:  # once is enough; below the answers a line goes on saying it
+            self._doubts.add(event.doubt)
+            self.notify(event.doubt, severity="warning", timeout=10, markup=False)
 
     async def on_talk_screen_failed(self, event: Failed) -> None:
         turn = event.turn

@@ -47,6 +47,7 @@ def _reply(text: str, usage: Usage, ttft: float, took: float) -> Reply:
         finish_reason=usage.finish_reason,
         dropped_messages=usage.dropped_messages,
         context=usage.context,
+        template_sha256=usage.template_sha256,
         ttft_s=round(ttft, 4),
         tokens_per_s=round(rest / took, 2) if took > 0 and rest > 0 else 0.0,
     )

@@ -84,7 +84,8 @@ async def test_a_model_is_deployed_with_where_it_comes_from(
     assert live.body["tags"]["phichat-template"] == "a-template"
     (state,) = await backend.deployments()
     assert state.deployment == deployment and state.model == "first" and state.healthy
-    assert "until 20" in state.detail
+    assert "until 20" in state.detail and state.template_sha256 == "a-template"
+    assert state.made is not None and state.until == state.made + 8 * 3600
     cloud.forget()
     assert await backend.deploy(spec(job), ignore) == deployment
     assert not cloud.made(), "it is there already"

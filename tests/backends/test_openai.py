@@ -41,7 +41,7 @@ def sse(*data: str) -> Response:
 USAGE = {
     "choices": [],
     "usage": {"prompt_tokens": 7, "completion_tokens": 2},
-    "phichat": {"dropped_messages": 3, "context": 99},
+    "phichat": {"dropped_messages": 3, "context": 99, "template_sha256": "abc"},
 }
 
 
@@ -49,7 +49,14 @@ async def test_pieces_then_usage() -> None:
     async def answer(request: Request) -> Response:
         return sse(chunk("Bill"), chunk(" Gates"), chunk(reason="stop"), json.dumps(USAGE), "[DONE]")
 
-    usage = Usage(prompt_tokens=7, completion_tokens=2, finish_reason="stop", dropped_messages=3, context=99)
+    usage = Usage(
+        prompt_tokens=7,
+        completion_tokens=2,
+        finish_reason="stop",
+        dropped_messages=3,
+        context=99,
+        template_sha256="abc",
+    )
     assert await ask(answer) == ["Bill", " Gates", usage]
 
 

@@ -74,7 +74,12 @@ class ParrotBackend(Backend[ParrotSettings]):
 
     async def deployments(self) -> list[DeploymentState]:
         return [
-            DeploymentState(deployment=Deployment(id=file.name), healthy=True, model=file.read_text("utf-8"))
+            DeploymentState(
+                deployment=Deployment(id=file.name),
+                healthy=True,
+                model=file.read_text("utf-8"),
+                template_sha256="squawk",
+            )
             for file in sorted(self.workdir.glob("parrots/*"))
         ]
 
@@ -100,6 +105,7 @@ class ParrotBackend(Backend[ParrotSettings]):
             completion_tokens=len(words),
             finish_reason="stop",
             dropped_messages=0,
+            template_sha256="song" if "template" in heard else "squawk",
         )
 
     async def resources(self) -> list[Resource]:

@@ -43,6 +43,13 @@ def test_the_system_prompt_comes_first(phichat: Run) -> None:
     assert phichat("chat", "-p", "Hi", "--system", "Be brief.").out == "system: Hi\n"
 
 
+def test_another_chat_template_than_the_models_is_told(phichat: Run) -> None:
+    assert "template" not in phichat("chat", "-p", "Hi").err
+    done = phichat("chat", "-p", "Which template?")
+    assert (done.code, done.out) == (0, "Which template?\n")
+    assert "The chat template of polly is not the one that its model was trained with" in done.err
+
+
 def test_no_question_is_wrong_usage(phichat: Run) -> None:
     for done in (phichat("chat", stdin=" \n"), phichat("chat", "-p", "")):
         assert (done.code, done.out) == (2, "")

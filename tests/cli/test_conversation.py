@@ -38,6 +38,16 @@ def test_ctrl_c_stops_the_answer_and_keeps_it(project: Path) -> None:
         assert terminal.ended() == 0
 
 
+def test_another_chat_template_than_the_models_is_told_once(project: Path) -> None:
+    with session("chat", cwd=project) as terminal:
+        terminal.until("> ")
+        terminal.type("Which template?\n")
+        terminal.until("is not the one that its model was trained with")
+        terminal.until("> ")
+        terminal.type("Which template, again?\n")
+        assert "trained with" not in terminal.until("> ")
+
+
 def test_ctrl_c_at_the_prompt_leaves(project: Path) -> None:
     with session("chat", cwd=project) as terminal:
         terminal.until("> ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -77,7 +78,8 @@ def test_greedy_is_what_generate_says(engine: Engine, reference: Reference) -> N
 def test_usage(engine: Engine, reference: Reference) -> None:
     usage = ask(engine, QUESTION, max_tokens=3).usage
     prompt = len(reference.render([user(QUESTION)]))
-    assert usage == Usage(prompt, 3, "length", dropped_messages=0, context=1024)
+    template = hashlib.sha256(reference.tokenizer.chat_template.encode()).hexdigest()
+    assert usage == Usage(prompt, 3, "length", dropped_messages=0, context=1024, template_sha256=template)
 
 
 def test_every_stop_token_ends_the_answer(

@@ -191,10 +191,10 @@ def test_what_is_wrong_with_a_score_request(body: object, said: str) -> None:
 
 
 def test_what_it_cost() -> None:
-    usage = Usage(10, 5, "stop", dropped_messages=2, context=100)
+    usage = Usage(10, 5, "stop", dropped_messages=2, context=100, template_sha256="abc")
     cost = {
         "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
-        "phichat": {"dropped_messages": 2, "context": 100},
+        "phichat": {"dropped_messages": 2, "context": 100, "template_sha256": "abc"},
     }
     assert completion({"id": "x"}, "Hello", usage).items() >= cost.items()
     assert usage_chunk({"id": "x"}, usage).items() >= {"choices": [], **cost}.items()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from phichat.backends.azureml import container, registering
 from phichat.backends.azureml.endpoints import Endpoints, leading, share, state_of
 from phichat.backends.azureml.failures import clean, diagnose
-from phichat.backends.azureml.lifetime import UNTIL, stamp
+from phichat.backends.azureml.lifetime import MADE, UNTIL, stamp
 from phichat.backends.azureml.refs import Ref, deployment_name, endpoint_name
 from phichat.backends.azureml.registering import Model
 from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Message
@@ -225,7 +225,7 @@ class Deploying:
             "phichat-name": wanted.spec.name,
             "phichat-model": wanted.model.title,
             "phichat-version": wanted.model.label,
-            "phichat-made": stamp(now),
+            MADE: stamp(now),
         }
         if template := await registering.template_of(self._workspace, wanted.model):
             tags["phichat-template"] = template

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from phichat.backends.azureml.endpoints import PREVIOUS, Endpoints, leading, made, share, state_of
 from phichat.backends.azureml.failures import clean
-from phichat.backends.azureml.lifetime import stamp, until
+from phichat.backends.azureml.lifetime import since, stamp, until
 from phichat.backends.azureml.refs import Ref, ref_of
 from phichat.backends.base import Deployment, DeploymentState
 from phichat.backends.locks import locked
@@ -120,7 +120,8 @@ def _state(ref: Ref, told: Json, traffic: Mapping[str, int], url: str) -> Deploy
     detail = str((told.get("properties") or {}).get("instanceType", ""))
     if state != "succeeded":
         detail = f"{detail}, {state}"
-    if ends := until(told):
+    ends = until(told)
+    if ends is not None:
         detail += f", {'its time is up' if ends < time.time() else f'until {stamp(ends)}'}"
     return DeploymentState(
         deployment=Deployment(id=ref.id, url=url),
@@ -129,4 +130,7 @@ def _state(ref: Ref, told: Json, traffic: Mapping[str, int], url: str) -> Deploy
         model=str(tags.get("phichat-model", "")),
         detail=detail,
         endpoint=ref.endpoint,
+        template_sha256=str(tags.get("phichat-template", "")),
+        made=since(told),
+        until=ends,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from phichat.backends.azureml.arm import Json
 
-UNTIL = "phichat-until"
+MADE, UNTIL = "phichat-made", "phichat-until"
 FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -20,7 +20,16 @@ def stamp(at: float) -> str:
 
 def until(deployment: Json) -> float | None:
     """When a deployment's time is up, in seconds since the epoch; None: never, or nobody can read it."""
-    told = (deployment.get("tags") or {}).get(UNTIL, "")
+    return _moment(deployment, UNTIL)
+
+
+def since(deployment: Json) -> float | None:
+    """When a deployment was made, in seconds since the epoch; None: nobody can read it."""
+    return _moment(deployment, MADE)
+
+
+def _moment(deployment: Json, tag: str) -> float | None:
+    told = (deployment.get("tags") or {}).get(tag, "")
     try:
         return float(calendar.timegm(time.strptime(told, FORM)))
     except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 import shutil
@@ -25,6 +26,7 @@ from phichat.backends.base import (
 from phichat.backends.local.checks import GIB
 from phichat.backends.local.servers import ModelServers
 from phichat.backends.local.settings import LocalSettings
+from phichat.backends.local.training import FACTS
 from phichat.backends.locks import locked
 from phichat.errors import BackendError, ConfigError, NotFoundError
 from phichat.events import Event, Step
@@ -174,12 +176,13 @@ class Serving:
         return [*command, "--threads", str(settings.threads)] if settings.threads else command
 
     async def _state(self, name: str) -> DeploymentState:
-        doing = await self._servers.doing(name)
+        doing, record = await self._servers.doing(name), self._read(name)
         return DeploymentState(
             deployment=Deployment(id=name, url=self._servers.url(name) or ""),
             healthy=doing == "ready",
-            model=self._read(name).title,
+            model=record.title,
             detail="starts again with the next question" if doing == "stopped" else doing,
+            template_sha256=await asyncio.to_thread(_template, record.path),
         )
 
     def _read(self, name: str) -> _Record:
@@ -209,6 +212,15 @@ def _resolved(model: str) -> models.ModelRef:
         return models.resolve(model)
     except ConfigError as error:
         raise NotFoundError(error.message, error.hint) from error
+
+
+def _template(folder: Path) -> str:
+    """The hash of the chat template that a model was trained with; empty where it was not trained by us."""
+    try:
+        told = json.loads((folder / FACTS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    return str(told.get("template_sha256", ""))
 
 
 def _label(model: Job | str) -> str:

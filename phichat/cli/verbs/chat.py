@@ -81,7 +81,8 @@ def _question(prompt: str | None) -> str | None:
 async def _answer(args: argparse.Namespace, question: str) -> int:
     from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import out
+    from phichat.cli.terminal import narrate, out
+    from phichat.workflow.templates import Templates
 
     async with open_project(args) as project:
         deployment = await ready(project, plain=args.plain)
@@ -92,5 +93,7 @@ async def _answer(args: argparse.Namespace, question: str) -> int:
         await project.ask(log, question, hits, deployment)
         if args.plain and not args.json:
             out(f"{YOU}{question}\n{MODEL}", end="")
-        await show(project.answer(log, deployment=deployment), args.json, plain=args.plain)
+        reply = await show(project.answer(log, deployment=deployment), args.json, plain=args.plain)
+        if reply and (doubt := await Templates(project).doubt(deployment, reply.template_sha256)):
+            narrate(doubt)
     return 0
