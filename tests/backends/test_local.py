@@ -15,6 +15,7 @@ import pytest
 
 from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Message, Usage
 from phichat.backends.local import LocalBackend, LocalSettings
+from phichat.backends.local.serving import _template
 from phichat.errors import BackendError, NotFoundError, UnavailableError
 from phichat.events import Event, Step
 
@@ -221,3 +222,11 @@ async def test_check_tells_how_to_get_what_is_missing(
     monkeypatch.setattr("phichat.backends.local.checks.NEEDED", ("no_such_package",))
     (packages,) = [check for check in await backend.check() if not check.ok]
     assert packages.fix == "pip install 'phichat[local]'"
+
+
+def test_the_template_that_a_model_was_trained_with_is_in_its_folder(tmp_path: Path) -> None:
+    assert _template(tmp_path) == "", "nobody trained it here"
+    (tmp_path / "phichat.json").write_text('{"template_sha256": "abc"}', encoding="utf-8")
+    assert _template(tmp_path) == "abc"
+    (tmp_path / "phichat.json").write_text("{", encoding="utf-8")
+    assert _template(tmp_path) == ""
