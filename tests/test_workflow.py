@@ -268,3 +268,12 @@ async def test_usage_is_optional(memory: type[Memory], script: Script, tmp_path:
     script.answers.put_nowait(Usage(prompt_tokens=1, completion_tokens=1, finish_reason="stop"))
     parts = [part async for part in opened(memory, tmp_path).chat(QUESTION)]
     assert isinstance(parts[-1], Reply) and parts[-1].tokens_per_s == 0
+
+
+async def test_only_a_deployment_with_an_endpoint_can_take_over_its_requests(
+    memory: type[Memory], tmp_path: Path
+) -> None:
+    project = opened(memory, tmp_path)
+    alone = await project.deploy(None, lambda event: None, name="looks/shared")
+    with pytest.raises(NotFoundError, match="'looks/shared' shares no requests"):
+        await project.serving.shift(alone, lambda event: None)

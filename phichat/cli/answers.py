@@ -33,7 +33,7 @@ async def ready(project: Project, *, plain: bool = False) -> Deployment | None:
         PhichatError: there is none, or it cannot be made.
     """
     project.backend  # noqa: B018 - a backend that is not there is told before anything is fetched
-    missing = await project.model_size()
+    missing = await project.serving.model_size()
     if missing != 0:
         amount = f" ({size(missing)})" if missing else ""
         what = f"{project.base_model} is not on this machine yet"
@@ -52,13 +52,13 @@ async def opened(project: Project, resume: str | None) -> ConversationLog:
         NotFoundError: there is no such conversation.
     """
     if resume is None:
-        return await project.conversation()
+        return project.conversations.new()
     if resume != LATEST:
-        return await project.conversation((await project.history.find(resume)).id)
+        return await project.conversations.resume((await project.history.find(resume)).id)
     page = await project.history.page(project=str(project.root or ""), limit=1)
     if not page.conversations:
         raise NotFoundError("There is no conversation to go on with.", "phichat chat")
-    return await project.conversation(page.conversations[0].id)
+    return await project.conversations.resume(page.conversations[0].id)
 
 
 async def attached(project: Project, log: ConversationLog, words: Sequence[str]) -> list[Hit]:
@@ -67,7 +67,7 @@ async def attached(project: Project, log: ConversationLog, words: Sequence[str])
     Raises:
         NotFoundError: nowhere.
     """
-    hits = [hit for each in words for hit in await project.recall(each, log)]
+    hits = [hit for each in words for hit in await project.conversations.recall(each, log)]
     for title in dict.fromkeys(hit.conversation.title or hit.conversation.id[:13] for hit in hits):
         narrate(f"Attached: what was said in “{visible(title)}”.")
     return hits

@@ -73,12 +73,14 @@ class _Talk:
     async def ask(self, question: str) -> None:
         """Ask, and show the answer. One that is stopped counts as far as it came."""
         try:
-            asked = await self._project.ask(self._log, question, self._attached, self._deployment)
+            asked = await self._project.conversations.ask(
+                self._log, question, self._attached, self._deployment
+            )
             self._attached = []
         except PhichatError as error:
             tell(error)
             return
-        answer = self._project.answer(self._log, deployment=self._deployment)
+        answer = self._project.conversations.answer(self._log, deployment=self._deployment)
         if self._plain and not self._as_json:
             out(MODEL, end="")
         try:

@@ -194,7 +194,7 @@ class Work:
         states = await project.deployments()
         resources = await project.resources() if self.supports("resources") else []
         candidates = await asyncio.to_thread(self._candidates)
-        current = await asyncio.to_thread(lambda: project.current_model)
+        current = await asyncio.to_thread(lambda: project.serving.model)
         self._tell(Seen(states, resources, candidates, current))
 
     def _candidates(self) -> list[Candidate]:
@@ -224,7 +224,7 @@ class Work:
         return verdict(found).sentence if found else "trained here"
 
     async def _price(self, model: Job | str, then_chat: bool) -> None:
-        spec = self._project.deploy_spec(model)
+        spec = self._project.serving.spec(model)
         estimate = await self._project.estimate(spec)
         self._tell(Priced(model, spec, estimate, then_chat=then_chat))
 
@@ -237,11 +237,11 @@ class Work:
         self._tell(Done(f"{deployment.id} answers the chats now.", then_chat=True))
 
     async def _delete(self, deployment: Deployment) -> None:
-        await self._project.delete(deployment)
+        await self._project.serving.delete(deployment)
         self._tell(Done(f"{deployment.id} is gone."))
 
     async def _shift(self, deployment: Deployment) -> None:
-        await self._project.shift(deployment, self._report)
+        await self._project.serving.shift(deployment, self._report)
         self._tell(Done(f"{deployment.id} answers all requests now."))
 
     async def _call(self, deployment: Deployment) -> None:
@@ -257,7 +257,7 @@ class Work:
 
     async def _logs(self, deployment: Deployment) -> None:
         lines: list[str] = []
-        async with contextlib.aclosing(self._project.logs(deployment)) as written:
+        async with contextlib.aclosing(self._project.serving.logs(deployment)) as written:
             async for line in written:
                 lines = [*lines[-LOG_LINES:], line]
         self._tell(Said(f"What {deployment.id} has written", "\n".join(lines) or "Nothing."))

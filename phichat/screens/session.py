@@ -193,12 +193,14 @@ class Session:
     async def conversation(self, conversation_id: str | None = None) -> ConversationLog:
         """A new conversation, kept from its first question on, or a stored one; once the project is open."""
         assert self.project is not None
-        return await self.project.conversation(conversation_id)
+        if conversation_id is None:
+            return self.project.conversations.new()
+        return await self.project.conversations.resume(conversation_id)
 
     async def ask(self, log: ConversationLog, question: str) -> StoredMessage:
         """Add a question to a conversation, whose beginning is summarised first if it no longer fits."""
         assert self.project is not None
-        return await self.project.ask(log, question, deployment=self._deployment)
+        return await self.project.conversations.ask(log, question, deployment=self._deployment)
 
     def answer(
         self,
@@ -210,7 +212,7 @@ class Session:
     ) -> AsyncGenerator[Piece | Reply, None]:
         """The answer to what a conversation shows, each piece kept already; then the whole of it."""
         assert self.project is not None
-        return self.project.answer(log, options, deployment, continues=continues)
+        return self.project.conversations.answer(log, options, deployment, continues=continues)
 
     async def doubt(self, deployment: Deployment, reply: Reply) -> str:
         """Why an answer may be worse than its model; empty where nothing speaks against it."""
@@ -229,7 +231,7 @@ class Session:
     async def use(self, state: DeploymentState) -> Deployment:
         """Let the chats be with an existing deployment from now on."""
         assert self.project is not None
-        return self._adopt(await self.project.use(state))
+        return self._adopt(await self.project.serving.use(state))
 
     @property
     def through_flow(self) -> bool:
@@ -264,9 +266,7 @@ class Session:
     def options(self) -> ChatOptions:
         """How to answer, as configured; once the project is open."""
         assert self.project is not None
-        # As `Project.answer` has it: should a summary not be enough, it is the oldest that goes.
-        keep = self.project.config.chat.overflow == "error"
-        return self.project.chat_options(overflow="error" if keep else "drop_oldest")
+        return self.project.conversations.options()
 
     @property
     def system(self) -> str:
@@ -310,7 +310,7 @@ class Session:
                 await asyncio.to_thread(_load_backend, self.project)
             finally:
                 self.look_soon()
-        size = await self.project.model_size()
+        size = await self.project.serving.model_size()
         if size != 0 and not download:
             self._say(Readiness("offered", size=size))
             return

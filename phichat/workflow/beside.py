@@ -36,7 +36,7 @@ def beside(project: Project) -> Beside | None:
     spec = ledger.run(found.run).spec
     deployment = spec.deployment if isinstance(spec, FlowSpec) else ""
     trained = [run for run in ledger.runs() if _here(project, run)]
-    current = project.current_model
+    current = project.serving.model
     # The sort is stable: of the others the newest stays first.
     for run in sorted(trained, key=lambda run: run.job is None or run.job.id != current):
         if compared := project.training.evaluation(run):

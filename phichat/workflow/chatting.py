@@ -4,12 +4,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Protocol
 
-from phichat.backends.base import Deployment, Message, Usage
+from phichat.backends.base import ChatOptions, Deployment, Message, Usage
+from phichat.config import Config
 from phichat.events import Piece, Reply
 
 FLOW = Deployment(id="flow server")
 """The project's flow server as a deployment to chat with; no backend has one with a space in its name."""
+
+
+class Chat(Protocol):
+    """Answers messages, as `Project.chat` does."""
+
+    def __call__(
+        self,
+        messages: Sequence[Message],
+        options: ChatOptions | None = None,
+        deployment: Deployment | None = None,
+        *,
+        system: str | None = None,
+    ) -> AsyncGenerator[Piece | Reply, None]: ...
+
+
+def chat_options(config: Config, **changes: Any) -> ChatOptions:
+    """How to answer, as configured under `[chat]`, with changes."""
+    names = ("max_new_tokens", "temperature", "top_p", "seed")
+    configured = {name: getattr(config.chat, name) for name in names}
+    return ChatOptions(**{**configured, **changes})
 
 
 def with_system(messages: Sequence[Message], system: str) -> list[Message]:

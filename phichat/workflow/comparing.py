@@ -111,10 +111,10 @@ async def serving(project: Project, side: Side, report: Report) -> Deployment:
     for state in await project.deployments():
         if state.healthy and name in (state.deployment.id, state.model):
             return state.deployment
-    spec = project.deploy_spec(side.model, name)
+    spec = project.serving.spec(side.model, name)
     if not (await project.estimate(spec)).free:
         raise NotFoundError(f"{side.title} is not deployed.", f"phichat deploy {named}")
-    return await project.serve(spec, report)
+    return await project.serving.beside(spec, report)
 
 
 def told(problem: PhichatError) -> str:

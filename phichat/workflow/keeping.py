@@ -1,8 +1,9 @@
-"""Where conversations are kept, as configured: opened, and checked before anybody relies on it."""
+"""Where conversations are kept, as configured: opened, moved, and checked before anybody relies on it."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Literal
 from phichat.backends.base import Check
 from phichat.config import Config, secret
 from phichat.errors import ConfigError, HistoryError, PhichatError
-from phichat.history import HistoryStore
+from phichat.history import HistoryStore, Merged
 from phichat.history.cosmos import CosmosStore, Place
 
 StoreName = Literal["sqlite", "cosmos"]
+STORES: tuple[StoreName, ...] = ("sqlite", "cosmos")
 CHECK_SECONDS = 30.0
 SECONDS_A_DAY = 86_400
 
@@ -69,6 +71,22 @@ def place(config: Config, environ: Mapping[str, str]) -> Place:
         throughput=history.throughput,
         ttl_seconds=int(history.ttl_days * SECONDS_A_DAY) if history.ttl_days else None,
     )
+
+
+async def move_history(
+    config: Config, data: Path, environ: Mapping[str, str], to: StoreName, *, remove: bool
+) -> Merged:
+    """Bring every conversation from the other store into this one; see `phichat.history.moving`."""
+    from phichat.history.moving import move
+
+    async with contextlib.AsyncExitStack() as opened:
+        stores = []
+        for name in STORES:
+            store = open_history(config, data, environ, name)
+            opened.push_async_callback(store.aclose)
+            stores.append(store)
+        source, target = stores if to == "cosmos" else stores[::-1]
+        return await move(source, target, remove=remove)
 
 
 async def check_history(config: Config, environ: Mapping[str, str]) -> list[Check]:

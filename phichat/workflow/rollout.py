@@ -25,9 +25,9 @@ async def shift(project: Project, weights: Mapping[str, int], report: Report) ->
     if len(endpoints) != 1:
         told = "These deployments belong to several endpoints."
         raise ConfigError(told, "Share the requests of one endpoint at a time.")
-    await project.set_traffic(endpoints.pop(), chosen, report)
+    await project.serving.set_traffic(endpoints.pop(), chosen, report)
     leading = max(chosen, key=lambda name: chosen[name])
-    await project.use(next(state for state in states if state.deployment.id == leading))
+    await project.serving.use(next(state for state in states if state.deployment.id == leading))
 
 
 async def rollback(project: Project, report: Report) -> DeploymentState:
@@ -37,14 +37,14 @@ async def rollback(project: Project, report: Report) -> DeploymentState:
         NotFoundError: there is none.
     """
     states = await project.deployments()
-    serving = await project.serving()
+    serving = await project.serving.current()
     mine = {state.endpoint for state in states if serving and state.deployment.id == serving[0].id}
     before = [state for state in states if state.previous and state.healthy]
     chosen = next((state for state in before if state.endpoint in mine), before[0] if before else None)
     if chosen is None:
         raise NotFoundError("There is no earlier deployment to go back to.", "phichat deploy")
-    await project.set_traffic(chosen.endpoint, {chosen.deployment.id: 100}, report)
-    await project.use(chosen)
+    await project.serving.set_traffic(chosen.endpoint, {chosen.deployment.id: 100}, report)
+    await project.serving.use(chosen)
     return chosen
 
 

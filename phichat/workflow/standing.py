@@ -59,7 +59,7 @@ def _on_disk(project: Project) -> Standing:
 async def _serving(project: Project) -> Job | str | None:
     with contextlib.suppress(PhichatError, TimeoutError):
         async with asyncio.timeout(ANSWER_SECONDS):
-            serving = await project.serving()
+            serving = await project.serving.current()
         return serving[1] if serving else None
     return None
 

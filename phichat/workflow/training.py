@@ -250,6 +250,11 @@ class Training:
         """The most that the project may spend on this backend; None: nobody has said."""
         return getattr(self._backend().settings, "budget", None)
 
+    def spending(self) -> Spending:
+        """What the jobs of this backend have cost by list price."""
+        told = spent(self.ledger, self._config.backend)
+        return Spending(hours=told.hours, usd=told.usd, budget=self.budget)
+
     async def _afforded(self, run: Run) -> Run:
         """The run with its price and its limit; one that is under way already is not asked about again."""
         backend = self._backend()
@@ -260,9 +265,7 @@ class Training:
         if run.job is not None and run.state in ("queued", "preparing", "running", "succeeded"):
             return run
         estimate = await self._guard.call(backend.estimate(run.spec))
-        before = spent(self.ledger, self._config.backend)
-        spending = Spending(hours=before.hours, usd=before.usd, budget=self.budget)
-        limit = affordable(estimate, run.spec, max_usd=run.spec.max_usd, spending=spending)
+        limit = affordable(estimate, run.spec, max_usd=run.spec.max_usd, spending=self.spending())
         spec = run.spec.model_copy(update={"max_usd": limit})
         priced = {"priced": not estimate.free, "usd_rate": estimate.usd_rate}
         return run.model_copy(update={"spec": spec, **priced})

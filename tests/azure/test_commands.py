@@ -142,7 +142,7 @@ async def test_a_training_is_estimated_without_signing_in(empty: Cloud, lab: Lab
 
 async def test_a_deployment_costs_what_the_list_says(empty: Cloud, folder: Path) -> None:
     async with Project.open(folder) as project:
-        spec = project.deploy_spec("smollm2")
+        spec = project.serving.spec("smollm2")
         told = await project.estimate(spec)
         assert told.usd_per_hour == 0.266 and "prices.azure.com" in told.source
         assert not any(request.host.startswith("login.") for request in empty.requests)

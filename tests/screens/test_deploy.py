@@ -54,7 +54,7 @@ async def test_a_deployment_tells_its_steps_and_is_the_current_one_then(
     await shows(pilot, "Deploying third", "✓ model  third", "◐ server  third on 127.0.0.1")
     script.loaded.set()
     await shows(pilot, "third answers the chats now.")
-    assert project(pilot).current_model == "third"
+    assert project(pilot).serving.model == "third"
     assert pilot.app.current_mode == "deploy"
 
 
@@ -63,7 +63,7 @@ async def test_waiting_for_a_deployment_can_be_stopped(pilot: Pilot[None], scrip
     await pilot.press("escape")
     await shows(pilot, "Stopped. What runs already runs on.", "n New")
     assert script.cancelled_deploys == 1
-    assert project(pilot).current_model == "smollm2"
+    assert project(pilot).serving.model == "smollm2"
 
 
 async def test_a_deployment_that_fails_says_why_and_another_one_can_be_made(
@@ -140,10 +140,10 @@ async def test_the_chats_turn_to_an_earlier_deployment(pilot: Pilot[None], scrip
     await go(pilot)
     await pilot.press("down", key)
     await until(pilot, lambda: pilot.app.current_mode == "chat")
-    assert project(pilot).current_model == "first"
+    assert project(pilot).serving.model == "first"
     await project(pilot).ready(lambda event: None)
     assert script.deploys == 2, "it had stopped: it is started again, with the model of its run"
-    assert project(pilot).current_model == "first"
+    assert project(pilot).serving.model == "first"
 
 
 class Sharing(ScriptedBackend):
@@ -168,10 +168,18 @@ async def test_where_traffic_is_shared_one_key_goes_back_to_an_earlier_deploymen
     app = PhichatApp(lambda: Project.open(folder, registry=OneBackend(backend)))
     app.animation_level = "none"
     script.deployed = [
-        DeploymentState(deployment=Deployment(id=f"keeper/{name}"), healthy=True, traffic=share, model=name)
+        DeploymentState(
+            deployment=Deployment(id=f"keeper/{name}"),
+            healthy=True,
+            traffic=share,
+            model=name,
+            endpoint="keeper",
+        )
         for name, share in (("green", 0), ("blue", 100))
     ]
-    script.deployed.append(DeploymentState(deployment=Deployment(id="other/one"), healthy=True))
+    script.deployed.append(
+        DeploymentState(deployment=Deployment(id="other/one"), healthy=True, endpoint="other")
+    )
     script.alive = [Resource(kind="endpoint", name="keeper/green", state="ready", usd_per_hour=None)]
     script.loaded.set()
     async with app.run_test() as pilot:

@@ -211,7 +211,7 @@ async def test_one_key_deploys_what_was_trained_and_goes_to_the_chat(
     await pilot.press("d")
     await until(pilot, lambda: pilot.app.current_mode == "chat")
     assert script.deploys == before + 1
-    assert project(pilot).current_model == script.submitted[0].name
+    assert project(pilot).serving.model == script.submitted[0].name
 
 
 async def test_one_key_asks_the_base_model_and_the_tuned_one_side_by_side(

@@ -199,7 +199,7 @@ async def test_what_the_model_reads_with_a_question_is_shown_above_it(
     held = ConversationLog(project(pilot).history, Conversation(project=str(project(pilot).root)))
     await held.ask("And now?", [Note("What was said before, in short:\n\nThe lamp was lit.", "summary x")])
     script.say("It burns.")
-    async for _ in project(pilot).answer(held):
+    async for _ in project(pilot).conversations.answer(held):
         pass
     await opened(pilot, held.conversation.id)
     await until(pilot, lambda: "It burns." in picture(pilot))

@@ -50,8 +50,8 @@ def opened(backend: type[Forgetful], folder: Path, **chat: object) -> Project:
 
 
 async def turn(project: Project, log: ConversationLog, question: str) -> None:
-    await project.ask(log, question)
-    async for _ in project.answer(log):
+    await project.conversations.ask(log, question)
+    async for _ in project.conversations.answer(log):
         pass
 
 
@@ -59,7 +59,7 @@ async def test_the_beginning_is_summarised_when_it_no_longer_fits(
     backend: type[Forgetful], tmp_path: Path
 ) -> None:
     async with opened(backend, tmp_path, overflow="summarise", max_new_tokens=20) as project:
-        log = await project.conversation()
+        log = project.conversations.new()
         for number in range(5):
             await turn(project, log, f"Question {number}?")
         notes = [message for message in log.branch if message.role == "system"]
@@ -76,7 +76,7 @@ async def test_the_beginning_is_summarised_when_it_no_longer_fits(
 
 async def test_while_all_fits_it_is_shown_whole(backend: type[Forgetful], tmp_path: Path) -> None:
     async with opened(backend, tmp_path, overflow="summarise", max_new_tokens=20) as project:
-        log = await project.conversation()
+        log = project.conversations.new()
         for number in range(2):
             await turn(project, log, f"Question {number}?")
         assert [len(asked) for asked in backend.asked] == [1, 3]
@@ -86,7 +86,7 @@ async def test_while_all_fits_it_is_shown_whole(backend: type[Forgetful], tmp_pa
 async def test_a_summary_that_fails_leaves_the_oldest_out(backend: type[Forgetful], tmp_path: Path) -> None:
     backend.fails = True
     async with opened(backend, tmp_path, overflow="summarise", max_new_tokens=20) as project:
-        log = await project.conversation()
+        log = project.conversations.new()
         for number in range(5):
             await turn(project, log, f"Question {number}?")
         assert all(message.role != "system" for message in log.branch)
@@ -98,7 +98,7 @@ async def test_what_is_left_out_is_the_choice_of_the_person(
     backend: type[Forgetful], tmp_path: Path, overflow: str
 ) -> None:
     async with opened(backend, tmp_path, overflow=overflow) as project:
-        log = await project.conversation()
+        log = project.conversations.new()
         for number in range(5):
             await turn(project, log, f"Question {number}?")
         assert {options.overflow for options in backend.script.options} == {overflow}
@@ -109,13 +109,13 @@ async def test_what_was_said_in_another_conversation_is_attached(
     backend: type[Forgetful], tmp_path: Path
 ) -> None:
     async with opened(backend, tmp_path) as project:
-        earlier = await project.conversation()
+        earlier = project.conversations.new()
         await turn(project, earlier, "Where does the quokka live?")
-        log = await project.conversation()
-        hits = await project.recall("quokka", log)
+        log = project.conversations.new()
+        hits = await project.conversations.recall("quokka", log)
         assert {hit.conversation.id for hit in hits} == {earlier.conversation.id}
-        await project.ask(log, "And what does it eat?", hits)
-        async for _ in project.answer(log):
+        await project.conversations.ask(log, "And what does it eat?", hits)
+        async for _ in project.conversations.answer(log):
             pass
         (shown,) = backend.asked[-1]
         assert "User: Where does the quokka live?\n\nAssistant: word word" in shown.content
@@ -123,16 +123,20 @@ async def test_what_was_said_in_another_conversation_is_attached(
         assert [message.role for message in log.branch] == ["system", "user", "assistant"]
         assert log.conversation.title == "And what does it eat?"
         with pytest.raises(NotFoundError, match="in another conversation matches 'quokka'"):
-            await project.recall("quokka", earlier)
+            await project.conversations.recall("quokka", earlier)
 
 
 async def test_an_excerpt_is_not_an_excerpt_of_an_excerpt(backend: type[Forgetful], tmp_path: Path) -> None:
     async with opened(backend, tmp_path) as project:
-        first = await project.conversation()
+        first = project.conversations.new()
         await turn(project, first, "Where does the quokka live?")
-        second = await project.conversation()
-        await project.ask(second, "Tell me more.", await project.recall("quokka", second))
-        third = await project.conversation()
-        await project.ask(third, "And more?", await project.recall("quokka", third))
+        second = project.conversations.new()
+        await project.conversations.ask(
+            second, "Tell me more.", await project.conversations.recall("quokka", second)
+        )
+        third = project.conversations.new()
+        await project.conversations.ask(
+            third, "And more?", await project.conversations.recall("quokka", third)
+        )
         notes = [message for message in third.branch if message.role == "system"]
         assert [note.detail.split()[1] for note in notes] == [first.conversation.id]

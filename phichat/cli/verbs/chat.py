@@ -90,10 +90,11 @@ async def _answer(args: argparse.Namespace, question: str) -> int:
             return 1
         log = await opened(project, args.resume)
         hits = await attached(project, log, args.attach)
-        await project.ask(log, question, hits, deployment)
+        await project.conversations.ask(log, question, hits, deployment)
         if args.plain and not args.json:
             out(f"{YOU}{question}\n{MODEL}", end="")
-        reply = await show(project.answer(log, deployment=deployment), args.json, plain=args.plain)
+        answer = project.conversations.answer(log, deployment=deployment)
+        reply = await show(answer, args.json, plain=args.plain)
         if reply and (doubt := await Templates(project).doubt(deployment, reply.template_sha256)):
             narrate(doubt)
     return 0

@@ -47,8 +47,8 @@ async def _deploy(args: argparse.Namespace) -> int:
     from phichat.workflow.estimates import price
 
     async with open_project(args) as project:
-        model = await project.deployable(args.model)
-        spec = project.deploy_spec(model, args.name)
+        model = await project.serving.deployable(args.model)
+        spec = project.serving.spec(model, args.name)
         estimate = await project.estimate(spec)
         cost = price(estimate)
         if args.dry_run:
