@@ -130,6 +130,8 @@ class DeploymentState(Value):
     """When it was made, in seconds since the epoch; None where nobody knows or nothing depends on it."""
     until: float | None = None
     """When its time to live is up; None: never by itself."""
+    foreign: bool = False
+    """Whether others have made it: it can be chatted with, and is never changed or deleted."""
 
 
 class Resource(Value):

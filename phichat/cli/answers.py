@@ -24,15 +24,20 @@ LATEST = ""
 """Stands for the conversation that was held last."""
 
 
-async def ready(project: Project, *, plain: bool = False) -> Deployment | None:
-    """The deployment to talk to; None if its model is not here and the person would rather not fetch it.
+async def ready(project: Project, name: str | None = None, *, plain: bool = False) -> Deployment | None:
+    """The deployment to talk to: the one of that name, else the current one.
 
-    With `plain` no line of what is told meanwhile is drawn over another.
+    None if its model is not here and the person would rather not fetch it. With `plain` no line of what is
+    told meanwhile is drawn over another.
 
     Raises:
-        PhichatError: there is none, or it cannot be made.
+        PhichatError: there is none of that name, or it cannot be made.
     """
     project.backend  # noqa: B018 - a backend that is not there is told before anything is fetched
+    if name:
+        from phichat.workflow.rollout import named
+
+        return await named(project, name)
     missing = await project.serving.model_size()
     if missing != 0:
         amount = f" ({size(missing)})" if missing else ""

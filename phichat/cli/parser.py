@@ -25,7 +25,7 @@ VERBS = {
     "runs": "what was trained, and how it went",
     "watch": "follow a run, from its beginning",
     "cancel": "end a run",
-    "logs": "what a run has written",
+    "logs": "what a run or a deployment has written",
     "fetch": "bring the model of a run to this machine",
     "eval": "did it help? the base model beside the tuned one",
     "deploy": "make a model answer chats",

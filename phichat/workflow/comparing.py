@@ -109,7 +109,8 @@ async def serving(project: Project, side: Side, report: Report) -> Deployment:
     named = side.model.id if isinstance(side.model, Job) else models.resolve(side.model).name
     name = re.sub(r"[^a-z0-9.-]+", "-", named.lower()).strip("-.")[:32]
     for state in await project.deployments():
-        if state.healthy and name in (state.deployment.id, state.model):
+        ours = state.healthy and not state.foreign
+        if ours and name in (state.deployment.id, state.model):
             return state.deployment
     spec = project.serving.spec(side.model, name)
     if not (await project.estimate(spec)).free:

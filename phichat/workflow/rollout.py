@@ -1,15 +1,34 @@
-"""Which deployment of an endpoint answers: shares of its requests, the way back, and what is kept for it."""
+"""Which deployment answers: shares of an endpoint's requests, the way back, and what is kept for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from phichat.backends.base import DeploymentState, Report
+from phichat.backends.base import Deployment, DeploymentState, Report
 from phichat.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from phichat.workflow.project import Project
+
+
+async def named(project: Project, name: str) -> Deployment:
+    """The deployment that a person means: by its id, the last part of it, or its endpoint where that has one.
+
+    Raises:
+        ConfigError: none is called so, or several are.
+    """
+    states = await project.deployments()
+    ids = [state.deployment.id for state in states]
+    exact = [state for state in states if state.deployment.id == name]
+    found = exact or [
+        state for state in states if name in (state.deployment.id.rpartition("/")[2], state.endpoint)
+    ]
+    # Of one endpoint the one that answers is meant.
+    found = found if len(found) < 2 else [state for state in found if state.traffic == 100]
+    if len(found) != 1:
+        raise ConfigError(f"No deployment is called {name!r}.", f"There are: {', '.join(ids) or 'none'}.")
+    return found[0].deployment
 
 
 async def shift(project: Project, weights: Mapping[str, int], report: Report) -> None:
@@ -19,7 +38,7 @@ async def shift(project: Project, weights: Mapping[str, int], report: Report) ->
         ConfigError: a name is unknown, or they belong to several endpoints.
         BackendError: the shares are not 100 % together.
     """
-    states = await project.deployments()
+    states = await _ours(project)
     chosen = {_named(states, name): percent for name, percent in weights.items()}
     endpoints = {state.endpoint for state in states if state.deployment.id in chosen}
     if len(endpoints) != 1:
@@ -36,7 +55,7 @@ async def rollback(project: Project, report: Report) -> DeploymentState:
     Raises:
         NotFoundError: there is none.
     """
-    states = await project.deployments()
+    states = await _ours(project)
     serving = await project.serving.current()
     mine = {state.endpoint for state in states if serving and state.deployment.id == serving[0].id}
     before = [state for state in states if state.previous and state.healthy]
@@ -50,9 +69,14 @@ async def rollback(project: Project, report: Report) -> DeploymentState:
 
 async def old(project: Project) -> list[DeploymentState]:
     """The deployments that get no requests, but cost; only where another one of the endpoint gets them."""
-    states = await project.deployments()
+    states = await _ours(project)
     answering = {state.endpoint for state in states if state.endpoint and state.traffic}
     return [state for state in states if state.endpoint in answering and not state.traffic]
+
+
+async def _ours(project: Project) -> list[DeploymentState]:
+    """The deployments that this project may change."""
+    return [state for state in await project.deployments() if not state.foreign]
 
 
 def _named(states: Sequence[DeploymentState], name: str) -> str:

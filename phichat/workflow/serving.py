@@ -20,7 +20,7 @@ from phichat.backends.base import (
     Value,
 )
 from phichat.config import Config
-from phichat.errors import NotFoundError
+from phichat.errors import NotFoundError, UnavailableError
 from phichat.paths import write_atomic
 from phichat.workflow.guard import Guard
 from phichat.workflow.money import affordable
@@ -194,11 +194,18 @@ class Serving:
         await self._guard.call(self._backend().delete(deployment))
 
     async def _wanted(self) -> tuple[Deployment | None, DeploySpec]:
-        """The current deployment if it is able to answer, and what to deploy if it is not."""
+        """The current deployment if it is able to answer, and what to deploy if it is not.
+
+        Raises:
+            UnavailableError: it is not, and others would have to mend it.
+        """
         current = self._current()
         if current is not None:
             there = {state.deployment.id: state for state in await self.states()}
             known = there.get(current.deployment.id)
+            if known is not None and known.foreign and not known.healthy:
+                told = f"{known.deployment.id}, which others have made, cannot answer: {known.detail}."
+                raise UnavailableError(told, "Choose another one: phichat chat --deployment NAME")
             if known is not None:
                 return known.deployment if known.healthy else None, current.spec
         return None, self.spec()

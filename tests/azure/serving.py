@@ -12,9 +12,10 @@ import pytest
 from phichat.backends.azureml.backend import AzureMLBackend
 from phichat.backends.base import Job
 from tests.azure.standin.cloud import Cloud
-from tests.azure.standin.services import endpoints, scoring
+from tests.azure.standin.others import Theirs
+from tests.azure.standin.services import endpoints
 from tests.azure.standin.services.workspaces import ACCOUNT, CONTAINER
-from tests.azure.standin.wire import Response, answer
+from tests.azure.standin.wire import Request, Response, answer
 from tests.azure.training import ignore, line, play, spec_of, watched
 
 FACTS = {
@@ -39,30 +40,19 @@ async def trained(
     return job
 
 
-class Played:
-    """A container that is ready at once, and has nothing to say."""
+class Played(Theirs):
+    """A container that is ready at once, has nothing to say, and answers every question with a word."""
 
-    ended = False
     lines = ""
 
     def __init__(self, *_: Path) -> None:
         """Whatever its image and model are."""
 
-    def ready(self, route: str) -> bool:
-        """Always."""
-        return True
-
-    def kill(self) -> None:
-        """Nothing runs."""
+    def answered(self, request: Request) -> Response:
+        choice: dict[str, Any] = {"message": {"content": "Yes."}, "finish_reason": "stop"}
+        return answer({"choices": [choice], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
 
 
 def play_containers(patch: pytest.MonkeyPatch) -> None:
-    """Run no container: each answers every question with a word."""
-
-    def forwarded(live: object, request: object) -> Response:
-        choice: dict[str, Any] = {"message": {"content": "Yes."}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 1, "completion_tokens": 1}
-        return answer({"choices": [choice], "usage": usage})
-
+    """Run no container of ours."""
     patch.setattr(endpoints, "Container", Played)
-    patch.setattr(scoring, "_forwarded", forwarded)

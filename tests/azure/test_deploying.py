@@ -196,7 +196,14 @@ async def test_what_is_not_of_the_project_is_left_alone(
     deployment = await backend.deploy(spec(job), ignore)
     (endpoint,) = cloud.endpoints.found.values()
     endpoint.body["tags"]["phichat"] = "another"
-    assert not await backend.deployments()
+    (state,) = await backend.deployments()
+    assert state.foreign and state.detail.endswith("of others")
+    assert [each.kind for each in await backend.resources()] == ["cluster"]
+    # It is phichat's all the same: it runs our server, so nothing has to be found out.
+    message = [Message(role="user", content="Hello")]
+    cloud.forget()
+    assert "Yes." in [part async for part in backend.chat(deployment, message, ChatOptions())]
+    assert [request.path for request in cloud.requests if request.host.startswith("phichat")] == ["/score"]
     for refused in (backend.deploy(spec(job), ignore), backend.delete(deployment)):
         with pytest.raises(BackendError, match="belongs to somebody else"):
             await refused

@@ -12,6 +12,8 @@ import pytest
 from phichat.cli import main
 from tests.azure.serving import play_containers
 from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
+from tests.azure.standin.others import SAYS, MLflow, OpenAI
+from tests.azure.test_others import ENDPOINTS
 from tests.azure.training import small_trainer
 
 
@@ -80,3 +82,27 @@ def test_from_a_model_to_nothing_left(empty: Cloud, phichat: Phichat, tiny_phi3:
     assert not empty.endpoints.found
     assert phichat("down", "--yes").err == "Nothing is alive.\n"
     assert phichat("rollback").code == 1, "there is nothing to go back to"
+
+
+def test_endpoints_of_others_are_seen_asked_and_left(empty: Cloud, phichat: Phichat) -> None:
+    empty.endpoints.theirs(f"{ENDPOINTS}/theirs", MLflow(), "Phi-3-mini-4k-instruct")
+    route = "/v1/chat/completions"
+    empty.endpoints.theirs(f"{ENDPOINTS}/fast", OpenAI(), "Phi-4", route)
+    told = phichat("status")
+    assert "theirs/blue  Phi-3-mini-4k-instruct" in told.out and "of others" in told.out
+    assert told.err == "Nothing is alive.\n", "what others pay for"
+    for name in ("theirs", "theirs/blue"):
+        assert phichat("chat", "-p", "What is salt?", "--deployment", name).out == f"{SAYS}\n"
+    assert phichat("chat", "-p", "What is salt?", "--deployment", "fast").out == f"{SAYS}\n"
+    assert phichat("chat", "-p", "What is salt?", "--deployment", "blue").code == 2, "there are two"
+    assert phichat("chat", "-p", "What is salt?").code == 1, "none was chosen for good"
+    assert "https://fast.eastus2.inference.ml.azure.com/v1" in phichat("env", "--deployment", "fast").out
+    assert phichat("env", "--deployment", "theirs").code == 1
+    assert phichat("logs", "theirs/blue").out == "INFO: the server of somebody else\n"
+    assert phichat("logs", "nobody").code == 1
+    assert phichat("rollback").code == 1
+    assert phichat("traffic", "theirs/blue=100").code == 2
+    for which in ([], ["--old"]):
+        assert phichat("down", *which, "--yes").code == 0
+    assert len(empty.endpoints.found) == 2
+    assert not empty.made()

@@ -32,14 +32,16 @@ class Deployments:
         self._endpoints = Endpoints(workspace)
 
     async def states(self) -> list[DeploymentState]:
-        """Every deployment of the project, the oldest of an endpoint first."""
+        """Every deployment of the workspace, the project's own first, the oldest of an endpoint first."""
         found = []
-        for endpoint in await self._endpoints.all():
-            name, previous = endpoint["name"], (endpoint.get("tags") or {}).get(PREVIOUS)
+        for endpoint in await self._endpoints.everybodys():
+            ours, name = self._endpoints.ours(endpoint), endpoint["name"]
+            previous = (endpoint.get("tags") or {}).get(PREVIOUS) if ours else None
             url, traffic = str(endpoint["properties"].get("scoringUri") or ""), share(endpoint)
             for each in sorted(await self._endpoints.deployments(name), key=made):
                 state = _state(Ref(name, each["name"]), each, traffic, url)
-                found.append(state.model_copy(update={"previous": each["name"] == previous}))
+                told = {"previous": each["name"] == previous, "foreign": not ours}
+                found.append(state.model_copy(update=told if ours else {**told, "detail": _theirs(state)}))
         return found
 
     async def delete(self, deployment_id: str) -> None:
@@ -103,7 +105,7 @@ class Deployments:
         Raises:
             BackendError: it is somebody else's.
         """
-        if (endpoint.get("tags") or {}).get("phichat") != self._workspace.account.project:
+        if not self._endpoints.ours(endpoint):
             told = f"The endpoint {endpoint['name']} belongs to somebody else."
             raise BackendError(told, "Choose another deploy.endpoint in phichat.toml.")
 
@@ -127,10 +129,21 @@ def _state(ref: Ref, told: Json, traffic: Mapping[str, int], url: str) -> Deploy
         deployment=Deployment(id=ref.id, url=url),
         healthy=state == "succeeded",
         traffic=traffic.get(ref.name, 0),
-        model=str(tags.get("phichat-model", "")),
+        model=str(tags.get("phichat-model") or _model(told)),
         detail=detail,
         endpoint=ref.endpoint,
         template_sha256=str(tags.get("phichat-template", "")),
         made=since(told),
         until=ends,
     )
+
+
+def _theirs(state: DeploymentState) -> str:
+    return f"{state.detail}, of others".removeprefix(", ")
+
+
+def _model(deployment: Json) -> str:
+    """The name of the model that others have deployed: `…/models/NAME/versions/…`."""
+    told = (deployment.get("properties") or {}).get("model") or ""
+    path = str(told.get("assetId", "") if isinstance(told, dict) else told)
+    return path.partition("/models/")[2].partition("/")[0]

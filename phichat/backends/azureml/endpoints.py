@@ -56,14 +56,21 @@ class Endpoints:
 
     async def all(self) -> list[Json]:
         """The endpoints that this project has made."""
-        project = self._workspace.account.project
+        return [each for each in await self.everybodys() if self.ours(each)]
+
+    async def everybodys(self) -> list[Json]:
+        """All endpoints of the workspace, those of the project first."""
         try:
             await self._workspace.look()
         except NotFoundError:
             return []
         path = await self._workspace.path("onlineEndpoints")
         found = await self._arm.all(path, API, "list the endpoints")
-        return [each for each in found if (each.get("tags") or {}).get("phichat") == project]
+        return sorted(found, key=lambda each: not self.ours(each))
+
+    def ours(self, endpoint: Json) -> bool:
+        """Whether this project has made an endpoint."""
+        return bool((endpoint.get("tags") or {}).get("phichat") == self._workspace.account.project)
 
     async def find(self, name: str) -> Json | None:
         """An endpoint, or None if there certainly is none."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from phichat.backends import openai
 from phichat.backends.azureml import arm as waiting
+from phichat.backends.azureml import foreign
 from phichat.backends.azureml.container import SCORE
 from phichat.backends.azureml.endpoints import Endpoints, root_of
+from phichat.backends.azureml.foreign import Foreign
 from phichat.backends.azureml.refs import Ref, ref_of
 from phichat.backends.base import Access, ChatOptions, Message, Usage
 from phichat.errors import AuthError, BackendError, NotFoundError, UnavailableError
@@ -17,6 +20,7 @@ from phichat.errors import AuthError, BackendError, NotFoundError, UnavailableEr
 if TYPE_CHECKING:
     import httpx
 
+    from phichat.backends.azureml.arm import Json
     from phichat.backends.azureml.workspace import Workspace
 
 PIN = "azureml-model-deployment"
@@ -36,12 +40,26 @@ class BusyError(UnavailableError):
         self.seconds = seconds
 
 
+class Reach(NamedTuple):
+    """How an endpoint is asked; with a secret, so it is only kept in memory."""
+
+    access: Access
+    root: str
+    url: str
+    """Where it is scored, as Azure tells it."""
+    ours: bool
+    """Whether phichat has made it, whichever project's it is: then it runs our server."""
+
+
 class Scoring:
     """Asks the endpoints of one workspace."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, workdir: Path) -> None:
         self._endpoints = Endpoints(workspace)
-        self._access: dict[str, Access] = {}
+        self._foreign = Foreign(workdir, workspace.account.settings.endpoint_template)
+        self._reach: dict[str, Reach] = {}
+        self._told: dict[str, Json] = {}
+        """The deployments of others that were looked up."""
 
     async def chat(
         self, deployment_id: str, messages: Sequence[Message], options: ChatOptions
@@ -56,24 +74,16 @@ class Scoring:
         """
         ref, fresh = self._ref(deployment_id), False
         for attempt in range(TRIES):
-            access = await self._of(ref)
-            said = False
+            reach, said = await self._of(ref), False
             try:
-                parts = openai.stream_chat(
-                    access,
-                    messages,
-                    options,
-                    url=f"{access.base_url.removesuffix('/v1')}{SCORE}",
-                    headers={PIN: ref.name},
-                    refused=lambda answer: _refusal(answer, ref),
-                )
+                parts = await self._parts(ref, reach, messages, options)
                 async with contextlib.aclosing(parts):
                     async for part in parts:
                         said = True
                         yield part
                 return
             except AuthError:
-                self._access.pop(ref.endpoint, None)
+                self._reach.pop(ref.endpoint, None)
                 if fresh:
                     raise
                 fresh = True
@@ -93,19 +103,53 @@ class Scoring:
             NotFoundError: there is no such deployment.
         """
         ref = self._ref(deployment_id)
-        self._access.pop(ref.endpoint, None)
+        self._reach.pop(ref.endpoint, None)
         if await self._endpoints.deployment(ref) is None:
             raise _missing(ref.id)
-        return await self._of(ref)
+        reach = await self._of(ref)
+        return reach.access if reach.ours else await self._foreign.access(await self._place(ref, reach))
 
-    async def _of(self, ref: Ref) -> Access:
-        if ref.endpoint not in self._access:
+    async def _parts(
+        self, ref: Ref, reach: Reach, messages: Sequence[Message], options: ChatOptions
+    ) -> AsyncGenerator[str | Usage, None]:
+        if not reach.ours:
+            return self._foreign.chat(await self._place(ref, reach), messages, options)
+        return openai.stream_chat(
+            reach.access,
+            messages,
+            options,
+            url=f"{reach.root}{SCORE}",
+            headers={PIN: ref.name},
+            refused=lambda answer: _refusal(answer, ref),
+        )
+
+    async def _of(self, ref: Ref) -> Reach:
+        if ref.endpoint not in self._reach:
             endpoint = await self._endpoints.find(ref.endpoint)
             if endpoint is None:
                 raise _missing(ref.id)
             root, key = root_of(endpoint), await self._endpoints.key(endpoint)
-            self._access[ref.endpoint] = Access(base_url=f"{root}/v1", key=key, model=ref.name)
-        return self._access[ref.endpoint]
+            access = Access(base_url=f"{root}/v1", key=key, model=ref.name)
+            url = str(endpoint["properties"]["scoringUri"])
+            ours = bool((endpoint.get("tags") or {}).get("phichat"))
+            self._reach[ref.endpoint] = Reach(access, root, url, ours)
+        return self._reach[ref.endpoint]
+
+    async def _place(self, ref: Ref, reach: Reach) -> foreign.Place:
+        if ref.id not in self._told:
+            found = await self._endpoints.deployment(ref)
+            if found is None:
+                raise _missing(ref.id)
+            self._told[ref.id] = found
+        return foreign.Place(
+            id=ref.id,
+            url=reach.url,
+            root=reach.root,
+            key=reach.access.key,
+            headers={PIN: ref.name},
+            told=self._told[ref.id],
+            refused=lambda answer: _refusal(answer, ref),
+        )
 
     async def _still_there(self, ref: Ref) -> None:
         """See that it is the network which is broken: the address of an endpoint that is gone is gone too.
@@ -114,7 +158,7 @@ class Scoring:
             NotFoundError: the deployment is gone.
         """
         if await self._endpoints.deployment(ref) is None:
-            self._access.pop(ref.endpoint, None)
+            self._reach.pop(ref.endpoint, None)
             raise _missing(ref.id)
 
     def _ref(self, deployment_id: str) -> Ref:

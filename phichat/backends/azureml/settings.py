@@ -37,6 +37,11 @@ class AzureMLSettings(Settings):
         default="key",
         description="What opens a new endpoint: a key, a token of Azure ML, or the sign-in itself.",
     )
+    endpoint_template: str = Field(
+        default="",
+        description="Model whose chat template is rendered for endpoints of others that take plain text; "
+        "default: told by the name of their model.",
+    )
     gradual_traffic: bool = Field(
         default=False,
         description="Give a new deployment 10, 50, then all of the requests, with a question between.",

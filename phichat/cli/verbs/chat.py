@@ -37,6 +37,11 @@ def arguments(parser: Parser) -> None:
         default=[],
         help="show the model what was said about this in other conversations; may be given again",
     )
+    parser.add_argument(
+        "--deployment",
+        metavar="NAME",
+        help="who answers, as 'phichat status' shows it, those of others too; default: the current one",
+    )
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
     add_config_flags(parser, *KEYS)
     parser.hint_for_strays = 'phichat chat -p "…"'
@@ -85,7 +90,7 @@ async def _answer(args: argparse.Namespace, question: str) -> int:
     from phichat.workflow.templates import Templates
 
     async with open_project(args) as project:
-        deployment = await ready(project, plain=args.plain)
+        deployment = await ready(project, args.deployment, plain=args.plain)
         if deployment is None:
             return 1
         log = await opened(project, args.resume)

@@ -14,6 +14,9 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--shell", choices=("posix", "powershell"), default="posix", help="posix (default) or powershell"
     )
+    parser.add_argument(
+        "--deployment", metavar="NAME", help="as 'phichat status' shows it; default: the current one"
+    )
     parser.epilog = 'For example: eval "$(phichat env)"'
 
 
@@ -35,10 +38,15 @@ def run(args: argparse.Namespace) -> int:
 async def _access(args: argparse.Namespace) -> tuple[str, str]:
     from phichat.cli.narration import narrated
     from phichat.cli.options import open_project
+    from phichat.workflow.rollout import named
 
     async with open_project(args) as project:
-        with narrated() as narrator:
-            access = await project.access(await project.ready(narrator))
+        if args.deployment:
+            deployment = await named(project, args.deployment)
+        else:
+            with narrated() as narrator:
+                deployment = await project.ready(narrator)
+        access = await project.access(deployment)
         return access.base_url, access.key
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.azure.standin.container import Container
+from tests.azure.standin.others import Theirs
 from tests.azure.standin.services.models import Models
 from tests.azure.standin.services.registered import Registered
 from tests.azure.standin.services.workspaces import ACCOUNT, ARM, WORKSPACE
@@ -24,7 +25,7 @@ class Live:
     path: str
     body: Json
     state: str = "Creating"
-    container: Container | None = None
+    container: Container | Theirs | None = None
     error: Json | None = None
 
 
@@ -38,6 +39,7 @@ class Endpoint:
     keys: list[str] = field(default_factory=lambda: [secrets.token_urlsafe(24) for _ in range(2)])
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     deployments: dict[str, Live] = field(default_factory=dict)
+    route: str = "/score"
 
 
 class Endpoints(Service):
@@ -69,6 +71,17 @@ class Endpoints(Service):
         self.found.clear()
         self.failing.clear()
         self.taken.clear()
+
+    def theirs(self, path: str, container: Theirs, model: str, route: str = "/score") -> None:
+        """Have an endpoint that somebody else has made, with one deployment `blue`."""
+        name = path.rpartition("/")[2]
+        told = {
+            "instanceType": "Standard_NC6s_v3",
+            "model": f"azureml://registries/azureml/models/{model}/versions/4",
+        }
+        live = Live(f"{path}/deployments/blue", {"properties": told}, "Succeeded", container)
+        body = {"location": "eastus2", "properties": {"authMode": "Key", "traffic": {"blue": 100}}}
+        self.found[name] = Endpoint(path, name, body, deployments={"blue": live}, route=route)
 
     def rotate(self, name: str) -> None:
         """Give an endpoint new keys."""
@@ -226,7 +239,7 @@ class Endpoints(Service):
         return found.deployments.get(name) if found else None
 
     def _shown(self, endpoint: Endpoint) -> Json:
-        scoring = f"https://{endpoint.name}.eastus2.inference.ml.azure.com/score"
+        scoring = f"https://{endpoint.name}.eastus2.inference.ml.azure.com{endpoint.route}"
         told = {"traffic": {}, **endpoint.body["properties"], "scoringUri": scoring}
         return {
             "id": endpoint.path,

@@ -6,6 +6,7 @@ from collections.abc import Collection, Generator
 
 import httpx
 
+from tests.azure.standin.others import Theirs
 from tests.azure.standin.services.endpoints import Endpoint, Endpoints, Live
 from tests.azure.standin.services.login import Login
 from tests.azure.standin.wire import Request, Response, Service, answer, route
@@ -56,6 +57,9 @@ class Scoring(Service):
 
 
 def _forwarded(live: Live, request: Request) -> Response:
+    if isinstance(live.container, Theirs):
+        theirs = live.container.answered(request)
+        return theirs if theirs.status == 200 else _refused(theirs.body, str(theirs.status))
     assert live.container is not None
     headers = {name: request.headers[name] for name in PASSED if name in request.headers}
     client = httpx.Client(trust_env=False, timeout=60)
@@ -72,7 +76,7 @@ def _forwarded(live: Live, request: Request) -> Response:
         return Response(200, b"", told, _pieces(client, answered))
     body = answered.read()
     client.close()
-    return Response(424, body, {**told, **_reason(str(answered.status_code))})
+    return _refused(body, str(answered.status_code))
 
 
 def _pieces(client: httpx.Client, answered: httpx.Response) -> Generator[bytes, None, None]:
@@ -81,6 +85,10 @@ def _pieces(client: httpx.Client, answered: httpx.Response) -> Generator[bytes, 
     finally:
         answered.close()
         client.close()
+
+
+def _refused(body: bytes, status: str) -> Response:
+    return Response(424, body, {"Content-Type": "application/json", **_reason(status)})
 
 
 def _failed(message: str, status: str) -> Response:
