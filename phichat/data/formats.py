@@ -205,6 +205,9 @@ FORMATS: tuple[Format, ...] = (
     flat("dolly", Columns("instruction", "response", extra="context")),
     *(_completion(answer) for answer in ("completion", "response", "answer", "output")),
     flat("question-answer", Columns("question", "answer")),
+    flat("query-response", Columns("query", "response")),
+    flat("input-output", Columns("input", "output"), unless=("instruction", "prompt")),
+    flat("user-assistant", Columns("user", "assistant")),
 )
 """Every format, in the order in which they are listed to people."""
 

@@ -39,6 +39,8 @@ async def prepare(source: str, options: DataOptions, out: Path, report: Callable
         DataError: the source cannot be read.
         ConfigError: an option is wrong.
     """
+    if source != source.encode(errors="replace").decode():
+        raise DataError(f"The name {source!r} is not UTF-8.", "Give the file or folder another name.")
     folder = _own_folder(out)
     try:
         request = Request(source=source, options=options)
@@ -83,7 +85,7 @@ async def _run(folder: Path, reads_input: bool, report: Callable[[Event], None])
     finally:
         kill_tree(process)
         await asyncio.shield(process.wait())
-    _raise_for(folder, "".join(last))
+    _raise_for(folder, "".join(last), process.returncode or 0)
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -91,13 +93,14 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "HF_HUB_DISABLE_TELEMETRY": "1", "PYTHONUTF8": "1"}
 
 
-def _raise_for(folder: Path, last: str) -> None:
+def _raise_for(folder: Path, last: str, returncode: int) -> None:
     """Raise the error that the child ended with."""
     try:
         outcome = Outcome.model_validate_json((folder / OUTCOME_FILE).read_text(encoding="utf-8"))
     except OSError:
         told = f"The process that prepares the data ended early: {last or 'it said nothing'}."
-        raise DataError(told, "Is there enough memory? Run it again.") from None
+        hint = "Is there enough memory? Run it again." if returncode < 0 else "This is a mistake in phichat."
+        raise DataError(told, hint) from None
     if outcome.error:
         error_type: type[DataError] = getattr(errors, outcome.error)
         raise error_type(outcome.message, outcome.hint)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
-import json
-import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,18 +14,17 @@ from typing import IO, Any, Literal, TypeAlias
 
 import msgspec
 
+from phichat.data.arrays import Values
+from phichat.data.limits import CHUNK, ROW_LIMIT
 from phichat.data.problems import Fault
+from phichat.data.tables import table
 from phichat.errors import DataError
 
 BOM = b"\xef\xbb\xbf"
-ROW_LIMIT = 64 * 2**20
-"""Bytes of one row; a longer one is an error, so that memory stays bounded whatever the file."""
-CHUNK = 2**20
+_PACKED = (b"PK\x03\x04", b"%PDF-")
+"""How archives, Office documents and PDF begin."""
 BATCH = 256
 """Rows of a Parquet file that are in memory at once."""
-DELIMITERS = ",;\t|"
-_SPACE = re.compile(r"[ \t\r\n]*")
-_scan = json.JSONDecoder().raw_decode
 
 Binary: TypeAlias = "io.BufferedReader[Any]"
 Row = tuple[int, Any]
@@ -84,13 +80,25 @@ def _by_content(file: Binary, position: Callable[[], int], name: str, suffix: st
     start = head.removeprefix(BOM).lstrip()
     if not start:
         raise DataError(f"{name} is empty.")
+    if start.startswith(_PACKED) or b"\0" in head:
+        what = "an archive, an Office document or PDF" if start.startswith(_PACKED) else "not text"
+        raise DataError(f"{name} is {what}.", "Bring JSON lines, a JSON array, CSV or Parquet.")
     if start[:1] == b"[":
-        array = _Array(file)
-        return Opened(array.rows(), f"JSON array{suffix}", "row", position, array)
+        array = Values(file)
+        return Opened(array.array(), f"JSON array{suffix}", "row", position, array.text)
+    if start[:1] == b"{" and _over_lines(start):
+        objects = Values(file)
+        return Opened(objects.objects(), f"JSON{suffix}", "row", position, objects.text)
     if start[:1] == b"{":
         lines = Lines(file)
         return Opened(lines.rows(), f"JSON lines{suffix}", "line", position, lines=lines)
-    return _table(file, position, name, start, suffix)
+    found = table(file, name, start)
+    return Opened(found.rows, found.kind + suffix, "line", position, found.text)
+
+
+def _over_lines(start: bytes) -> bool:
+    """Whether an object goes on below its first line, as people print it to be read."""
+    return start.partition(b"\n")[0].rstrip().endswith((b"{", b"[", b",", b":"))
 
 
 class Lines:
@@ -128,8 +136,16 @@ def fields_of(line: bytes) -> Any:
     try:
         return _fields(line)
     except msgspec.ValidationError:
-        return _decode(line)
+        return _value(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return unreadable(error, line)
+
+
+def _value(line: bytes) -> Any:
+    """A line that is no object: another JSON value, or what begins as one."""
+    try:
+        return _decode(line)
+    except msgspec.DecodeError as error:
         return unreadable(error, line)
 
 
@@ -158,105 +174,6 @@ def _reason(text: str) -> str:
         return "it ends too early"
     reason = text.removeprefix("JSON is malformed: ")
     return reason.replace("(byte ", "at byte ").replace(")", "")
-
-
-class _Array:
-    """The elements of one JSON array, however large: little more than one is in memory."""
-
-    def __init__(self, file: Binary) -> None:
-        # A byte that is not UTF-8 becomes a lone surrogate, which is found when the row is written.
-        self._text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        self._buffer = ""
-        self._at = 0
-
-    def rows(self) -> Iterator[Row]:
-        """Every element; a mistake ends the array, because nobody knows where the next one begins."""
-        number, separator = 0, "["
-        while True:
-            found = self._next_character()
-            if found == "]" and number:
-                return
-            if found != separator:
-                told = f"the array goes wrong here: {separator!r} is missing."
-                yield number + 1, Fault("json", "", told)
-                return
-            self._at += 1
-            if separator == "[" and self._next_character() == "]":
-                return
-            number, separator = number + 1, ","
-            value = self._element()
-            yield number, value
-            if isinstance(value, Fault):
-                return
-
-    def _more(self, size: int) -> bool:
-        """Read on behind what is unread; false at the end of the file."""
-        text = self._text.read(size)
-        if text:
-            self._buffer = self._buffer[self._at :] + text
-            self._at = 0
-        return bool(text)
-
-    def _next_character(self) -> str:
-        """The next character that is no white space, which stays unread; empty at the end."""
-        while True:
-            self._at = _SPACE.match(self._buffer, self._at).end()  # type: ignore[union-attr]  # matches nothing too
-            if self._at < len(self._buffer):
-                return self._buffer[self._at]
-            if not self._more(CHUNK):
-                return ""
-
-    def _element(self) -> Any:
-        """The value that begins here; reads on, twice as much each time, until it is complete."""
-        self._next_character()
-        size = CHUNK
-        while True:
-            try:
-                value, end = _scan(self._buffer, self._at)
-                # A number that ends with the buffer may go on behind it.
-                if end < len(self._buffer) or not self._more(size):
-                    self._at = end
-                    return value
-            except (json.JSONDecodeError, RecursionError) as error:
-                if len(self._buffer) - self._at < ROW_LIMIT and self._more(size):
-                    size *= 2
-                    continue
-                reason = error.msg.lower() if isinstance(error, json.JSONDecodeError) else "too many brackets"
-                return Fault("json", "", f"the array goes wrong here, and the rest cannot be read: {reason}.")
-
-
-def _table(file: Binary, position: Callable[[], int], name: str, head: bytes, suffix: str) -> Opened:
-    """A file of separated columns, whose first line names them."""
-    header = head.splitlines()[0].decode("utf-8", errors="replace")
-    delimiter = max(DELIMITERS, key=header.count)
-    if delimiter not in header:
-        told = f"{name} is neither JSON nor a table: it begins with {header[:40]!r}."
-        raise DataError(told, "Bring JSON lines, a JSON array, CSV or Parquet.")
-    csv.field_size_limit(ROW_LIMIT)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    kind = {"\t": "TSV", ",": "CSV"}.get(delimiter, f"CSV with {delimiter!r}")
-    return Opened(_csv(text, delimiter), kind + suffix, "line", position, text)
-
-
-def _csv(text: IO[str], delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
-    header = [column.strip() for column in next(reader)]
-    while True:
-        number = reader.line_num + 1
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield number, Fault("format", "", f"the table goes wrong here: {error}.")
-            continue
-        if not fields:
-            continue
-        if len(fields) == len(header):
-            yield number, dict(zip(header, fields, strict=True))
-        else:
-            told = f"the line has {len(fields)} columns, the first line names {len(header)}."
-            yield number, Fault("format", "", told, delimiter.join(fields))
 
 
 def _parquet(raw: Binary, name: str) -> Opened:

@@ -11,13 +11,13 @@ import msgspec
 
 from phichat.data import personal
 from phichat.data.conversation import Conversation, encode
-from phichat.data.formats import MESSAGES, Format, mapped, named
+from phichat.data.formats import FORMATS, MESSAGES, Format, mapped, named
 from phichat.data.manifest import PartReport
 from phichat.data.messages import Notes
 from phichat.data.options import DataOptions
 from phichat.data.problems import Fault
 from phichat.data.readers import Opened, Row, fields_of, open_rows, unreadable
-from phichat.data.recognise import recognise
+from phichat.data.recognise import fits, recognise
 from phichat.data.shape import Shape
 from phichat.data.sources import Part, Source
 from phichat.data.spool import BadRows, Findings, Spool
@@ -76,10 +76,12 @@ class Reading:
 
     def _part(self, number: int, part: Part, opened: Opened, spool: Spool) -> None:
         first = list(islice(opened.rows, SNIFFED))
+        wrapped = _wrapped(first)
+        first = wrapped or first
         form, evidence = self._format(part, first)
         shape = _shape(form, first, opened)
         found, before = self.findings, len(self.findings.table)
-        unit = "row" if part.table else opened.unit
+        unit = "row" if part.table or wrapped else opened.unit
         found.names.append(part.name)
         found.units.append(unit)
         for count, (line, value) in enumerate(chain(first, opened.rows)):
@@ -106,11 +108,11 @@ class Reading:
         )
 
     def _format(self, part: Part, first: list[Row]) -> tuple[Format, str]:
-        if self._options.columns:
-            return mapped(self._options.columns), "named with --map"
-        if self._options.format:
-            return named(self._options.format), "named with --format"
         rows = [value for _, value in first if type(value) is dict]
+        if self._options.columns:
+            return fits(mapped(self._options.columns), rows, part.name), "named with --map"
+        if self._options.format:
+            return fits(named(self._options.format), rows, part.name), "named with --format"
         if not rows:
             return MESSAGES, "no row could be read"
         recognised = recognise(rows, part.name)
@@ -179,6 +181,19 @@ class Reading:
             elif self._options.personal == "remove":
                 self.findings.table.side[row] = REMOVED
         return masked
+
+
+def _wrapped(first: list[Row]) -> list[Row]:
+    """The rows inside the only object of a file, as in `{"data": […]}`; none if it is a row itself."""
+    value = first[0][1] if len(first) == 1 else None
+    if type(value) is not dict or any(known.matches(value) for known in FORMATS):
+        return []
+    try:
+        lists = [each for each in (_plain("", value[key]) for key in value) if type(each) is list and each]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    objects = len(lists) == 1 and all(type(each) is dict for each in lists[0])
+    return list(enumerate(lists[0], 1)) if objects else []
 
 
 def _shape(form: Format, first: list[Row], opened: Opened) -> Shape | None:

@@ -9,11 +9,17 @@ from phichat.data.formats import FORMATS, Format
 from phichat.data.messages import Record
 from phichat.errors import DataError
 
-REFUSED: Mapping[str, str] = {
-    "chosen": "The rows are preference pairs ('chosen', 'rejected'): supervised training cannot use them.",
-    "text": "The rows are finished texts ('text'), in which nobody can tell who said what.",
+REFUSED: Mapping[str, tuple[str, str]] = {
+    "chosen": (
+        "The rows are preference pairs ('chosen', 'rejected'): supervised training cannot use them.",
+        "Name the columns with --map user=COLUMN,assistant=COLUMN, such as assistant=chosen",
+    ),
+    "text": (
+        "The rows are finished texts ('text'), in which nobody can tell who said what.",
+        "Bring them as messages, or as a question and an answer in columns of their own.",
+    ),
 }
-"""Keys of rows that are recognised and cannot be trained on."""
+"""Keys of rows that are recognised and cannot be trained on, with what can be done."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +49,33 @@ def recognise(rows: Sequence[Record], source: str) -> Recognised:
     raise _unrecognised(rows, source, counts)
 
 
+def fits(form: Format, rows: Sequence[Record], source: str) -> Format:
+    """The format that a person has named, if any of the first rows has it.
+
+    Raises:
+        DataError: none has.
+    """
+    if rows and not any(map(form.matches, rows)):
+        told = f"No row of {source} has {form.evidence}; its fields are: {_listed(rows)}."
+        raise DataError(told, "Name what is there: --map user=COLUMN,assistant=COLUMN")
+    return form
+
+
 def _unrecognised(rows: Sequence[Record], source: str, counts: Mapping[str, int]) -> DataError:
     some = [name for name, count in counts.items() if count]
     if some:
         found = " and ".join(f"{name} ({counts[name]})" for name in some)
         hint = f"Decide with --format {some[0]}; rows of another format are then errors"
         return DataError(f"The first {len(rows)} rows of {source} are of no single format: {found}.", hint)
-    keys = sorted({key for row in rows for key in row})
-    for key, reason in REFUSED.items():
+    keys = {key for row in rows for key in row}
+    for key, (reason, hint) in REFUSED.items():
         if key in keys:
-            return DataError(
-                f"{source} cannot be used. {reason}", "Name columns with --map user=…,assistant=…"
-            )
-    listed = ", ".join(keys[:12]) + (", …" if len(keys) > 12 else "")
-    message = f"The rows of {source} have no format that is known; their fields are: {listed or 'none'}."
+            return DataError(f"{source} cannot be used. {reason}", hint)
+    message = f"The rows of {source} have no format that is known; their fields are: {_listed(rows)}."
     return DataError(message, "Name the columns with --map user=COLUMN,assistant=COLUMN")
+
+
+def _listed(rows: Sequence[Record]) -> str:
+    """The names of the fields, for a sentence; bytes that are not UTF-8 are shown as a question mark."""
+    keys = list(dict.fromkeys(key.encode(errors="replace").decode() for row in rows for key in row))
+    return ", ".join(keys[:12]) + (", …" if len(keys) > 12 else "") or "none"

@@ -108,7 +108,8 @@ def _sided(paths: list[Path], folder: Path) -> Iterator[Part]:
 
 
 def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
+    """A file's name inside its folder, for sentences; bytes that are not UTF-8 are a question mark."""
+    return path.relative_to(folder).as_posix().encode(errors="replace").decode()
 
 
 def _hidden(path: Path, folder: Path) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phichat.data.manifest import Manifest
+from phichat.data.manifest import Manifest, SplitReport
 from phichat.data.problems import summary
+
+_MISSED = 0.1
+"""From this difference on, a share is not the one that was asked for."""
 
 
 def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -14,8 +17,7 @@ def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     yield "source", f"{manifest.source} {manifest.revision[:12]}".rstrip()
     for part in manifest.parts:
         yield "", f"{part.name}: {_rows(part.rows)}, {part.kind}, {part.format} ({part.evidence})"
-    how = "as the source divides them" if split.given else f"{split.share:.1%} held out, seed {split.seed}"
-    yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({how})"
+    yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({_division(split)})"
     if counts.bad:
         yield "bad", f"{counts.bad:,} left out, in bad.jsonl: {summary(counts.problems)}"
     yield from _health(manifest)
@@ -35,6 +37,15 @@ def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "ignored", f"{file}: holds no rows"
     for check in manifest.not_done:
         yield "not checked", check
+
+
+def _division(split: SplitReport) -> str:
+    """How the rows were divided: by the content of each, so that few of them may miss the share."""
+    if split.given:
+        return "as the source divides them"
+    told = f"{split.share:.1%} held out, seed {split.seed}"
+    missed = split.test_size and abs(split.share - split.test_size) >= _MISSED
+    return f"{told}; with more rows nearer to {split.test_size:.0%}" if missed else told
 
 
 def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:

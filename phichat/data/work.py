@@ -58,9 +58,7 @@ def work(name: str, options: DataOptions, folder: Path, report: Report) -> Manif
     clusters, fingerprint = 0, ""
     if options.skip_bad or not reading.bad.rows:
         if not any(True for _ in found.table.on(TRAIN, EVAL)):
-            raise DataError(
-                f"{source.name} has no good row.", "See what is wrong: phichat data without --skip-bad"
-            )
+            raise _nothing_left(source.name, bool(len(found.table)))
         clusters = divide(found, options, source.divided, report)
         fingerprint = deal(found, report)
     else:
@@ -68,6 +66,12 @@ def work(name: str, options: DataOptions, folder: Path, report: Report) -> Manif
     manifest = _manifest(source, options, reading, counted, clusters, fingerprint, not_done)
     write_atomic(folder / MANIFEST_FILE, manifest.model_dump_json(indent=1) + "\n")
     return manifest
+
+
+def _nothing_left(source: str, read: bool) -> DataError:
+    if read:
+        return DataError(f"{source} has no good row.", "See what is wrong: phichat data without --skip-bad")
+    return DataError(f"{source} has no rows.", "Is it the right file? To try it with ours: phichat data demo")
 
 
 def _special(model: ModelFiles | None, not_done: list[str]) -> SpecialTokens | None:

@@ -157,7 +157,7 @@ def test_a_format_can_be_decided(prepared: Work, name: str) -> None:
         expected = one("a", "b") if name == "messages" else one("c", "d")
         assert prepared(rows, format=name).good == [expected]
     else:
-        with pytest.raises(DataError, match="no good row"):
+        with pytest.raises(DataError, match="No row of"):
             prepared(rows, format=name)
 
 
@@ -174,17 +174,48 @@ def test_no_majority_is_no_format(prepared: Work) -> None:
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("row", "reason", "hint"),
     [
-        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference pairs"),
-        ({"text": "<|user|>\na<|end|>"}, "finished texts"),
-        ({"frage": "a", "antwort": "b"}, "their fields are: antwort, frage"),
+        ({"prompt": "a", "chosen": "b", "rejected": "c"}, "preference pairs", "assistant=chosen"),
+        ({"text": "<|user|>\na<|end|>"}, "finished texts", "as messages"),
+        ({"frage": "a", "antwort": "b"}, "their fields are: frage, antwort", "--map user="),
     ],
 )
-def test_unknown_rows_are_refused_with_a_reason(prepared: Work, row: dict[str, str], reason: str) -> None:
+def test_unknown_rows_are_refused_with_a_reason(
+    prepared: Work, row: dict[str, str], reason: str, hint: str
+) -> None:
     with pytest.raises(DataError, match=reason) as caught:
         prepared([row] * 3)
-    assert "--map user=" in caught.value.hint
+    assert hint in caught.value.hint
+
+
+def test_fields_that_are_not_utf_8_are_named_all_the_same(prepared: Work, tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    file.write_bytes('[{"größe": "a", "b": "c"}]'.encode("latin-1"))
+    with pytest.raises(DataError, match="their fields are: gr??e, b".replace("?", "[?]")):
+        prepared(file)
+
+
+def test_a_column_that_nobody_has_is_told_once(prepared: Work) -> None:
+    with pytest.raises(DataError, match=r"No row of .* has 'frage' and 'b'; its fields are: a, b"):
+        prepared([{"a": "c", "b": "d"}] * 3, columns={"user": "frage", "assistant": "b"})
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_one_object_may_hold_the_rows(
+    prepared: Work, tmp_path: Path, indent: int | None, wrapped: bool
+) -> None:
+    value = {"version": 1, "data": [chat("a", "b"), chat("c", "d")]} if wrapped else chat("a", "b")
+    file = tmp_path / "rows.json"
+    file.write_text(json.dumps(value, indent=indent), encoding="utf-8")
+    assert prepared(file).good == ([one("a", "b"), one("c", "d")] if wrapped else [one("a", "b")])
+
+
+def test_what_has_no_rows_is_not_a_bad_row(prepared: Work, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("question,answer\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"rows\.csv has no rows"):
+        prepared(tmp_path / "rows.csv")
 
 
 def test_every_later_row_has_to_agree(prepared: Work) -> None:

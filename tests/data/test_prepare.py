@@ -24,6 +24,7 @@ from phichat.data import (
     prepare,
 )
 from phichat.data.rows import problems
+from phichat.data.told import facts
 from phichat.errors import ConfigError, DataError
 from phichat.events import Event, Progress, Step
 from tests.data.conftest import chat, tower, write
@@ -276,6 +277,24 @@ async def test_the_parent_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     printed, _ = await process.communicate()
     assert printed.strip() == b"[]"
+
+
+async def test_a_share_that_few_rows_miss_is_explained(tmp_path: Path) -> None:
+    few = await done(write(tmp_path / "few.jsonl", map(tower, range(4))), tmp_path / "data", test_size=0.3)
+    assert few.manifest.split.share == 0.5
+    assert "(50.0% held out, seed 0; with more rows nearer to 30%)" in dict(facts(few.manifest))["rows"]
+    close = few.manifest.model_copy(update={"split": few.manifest.split.model_copy(update={"share": 0.31})})
+    assert "(31.0% held out, seed 0)" in dict(facts(close))["rows"]
+
+
+async def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    source = write(tmp_path / "rows\udcf6.jsonl", map(tower, range(5)))
+    with pytest.raises(DataError, match="is not UTF-8") as caught:
+        await done(source, tmp_path / "data")
+    assert "another name" in caught.value.hint
+    (tmp_path / "more").mkdir()
+    whole = await done(write(tmp_path / "more" / "b\udcf6.jsonl", [tower(1)]).parent, tmp_path / "data")
+    assert whole.manifest.parts[0].name == "b?.jsonl"
 
 
 async def test_data_that_was_cut_off_is_not_current(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from phichat.data import readers
+from phichat.data import arrays, readers
+from phichat.data.limits import CHUNK
 from phichat.data.problems import Fault
 from phichat.data.readers import open_rows
 from phichat.errors import DataError
@@ -39,14 +40,14 @@ def written(folder: Path, content: bytes | str, name: str = "rows") -> Path:
 def test_an_array_is_read_in_pieces_of_any_size(
     tmp_path: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(readers, "CHUNK", chunk)
+    monkeypatch.setattr(arrays, "CHUNK", chunk)
     values = [{"a": 'é]"},[{'}, [], {"b": {"c": [1, 2.5, None, True]}}, "text", 12]
     for text in (json.dumps(values), json.dumps(values, indent=2), f" \r\n{json.dumps(values)} \n"):
         assert rows(written(tmp_path, text)) == list(enumerate(values, 1))
 
 
 def test_a_number_that_is_cut_in_two_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "CHUNK", 4)
+    monkeypatch.setattr(arrays, "CHUNK", 4)
     assert rows(written(tmp_path, "[1234567, 12, 123456789012]")) == [
         (1, 1234567),
         (2, 12),
@@ -88,6 +89,29 @@ def test_a_line_that_is_too_long_is_passed_over(tmp_path: Path, monkeypatch: pyt
     assert found[2] == (3, {"a": 2})
 
 
+@pytest.mark.parametrize("text", ['{"a": 1}{\n"a": 2\n}\n\n{"a":\n3}', '{\n "a": 1}\n{"a": 2} {"a": 3}'])
+def test_objects_may_go_over_lines(tmp_path: Path, text: str) -> None:
+    assert rows(written(tmp_path, text)) == [(number, {"a": number}) for number in (1, 2, 3)]
+
+
+def test_a_damaged_object_over_lines_gives_what_came_before(tmp_path: Path) -> None:
+    found = rows(written(tmp_path, '{\n"a": 1}\n{"a": \n}\n{"a": 3}'))
+    assert found[0] == (1, {"a": 1})
+    assert "the object goes wrong here" in found[1][1].message
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("line", ['"abc": 1', "1 2", '{"a": 1} 2'])
+def test_more_than_one_value_in_a_line_is_an_error(tmp_path: Path, line: str) -> None:
+    found = rows(written(tmp_path, f'{{"a": 1}}\n{line}\n{{"a": 3}}\n'))
+    assert "trailing characters" in found[1][1].message
+    assert found[2] == (3, {"a": 3})
+
+
+def test_blank_lines_before_a_table(tmp_path: Path) -> None:
+    assert rows(written(tmp_path, "\n\na,b\n1,2\n")) == [(4, {"a": "1", "b": "2"})]
+
+
 def test_what_is_not_json_is_kept_as_it_stands(tmp_path: Path) -> None:
     found = rows(written(tmp_path, '{"a": 1}\n{oops}\n'))
     assert found[1][1].text == "{oops}"
@@ -105,6 +129,11 @@ def test_blank_lines_count_as_lines(tmp_path: Path) -> None:
         ("{".encode("utf-16"), "UTF-16"),
         (b"hello there\n", "neither JSON nor a table: it begins with 'hello there'"),
         (b"PAR1 and then nothing", "damaged Parquet"),
+        (b"\x1a\0\0\x07,\0\n", "is not text"),
+        (b"PK\x03\x04,", "an Office document"),
+        ("länge,größe\n1,2\n".encode("latin-1"), "is not UTF-8 text"),
+        (b'a,"b\n1,2\n', "The first line of rows, which names the columns, goes wrong"),
+        (b"a,b,a\n1,2,3\n", "has two columns 'a'"),
     ],
 )
 def test_what_cannot_be_read_at_all(tmp_path: Path, content: bytes, told: str) -> None:
@@ -148,4 +177,4 @@ def test_the_position_grows_with_what_was_read(tmp_path: Path) -> None:
         first = opened.position()
         list(opened.rows)
         assert 0 < first < opened.position() == path.stat().st_size
-    assert io.DEFAULT_BUFFER_SIZE < readers.CHUNK
+    assert io.DEFAULT_BUFFER_SIZE < CHUNK

@@ -20,6 +20,7 @@ SHOWN = 20
 def arguments(parser: Parser) -> None:
     """Take the source, how to read it, and what to do about what is found."""
     from phichat.cli.options import add_config_flags
+    from phichat.data.formats import EVERY
 
     parser.add_argument(
         "source",
@@ -30,7 +31,9 @@ def arguments(parser: Parser) -> None:
     add_config_flags(parser, "base_model", "data.split", "data.test_size", "data.seed", "data.max_length")
     parser.add_argument("--subset", help="configuration of a hub dataset that has several")
     parser.add_argument("--revision", help="commit, tag or branch of a hub dataset")
-    parser.add_argument("--format", metavar="NAME", help="the rows' format, where it cannot be recognised")
+    parser.add_argument(
+        "--format", metavar="NAME", help=f"the rows' format, where it cannot be recognised: {EVERY}"
+    )
     parser.add_argument(
         "--map", metavar="ROLE=COLUMN,…", help="columns of flat rows: user=question,assistant=answer,system=…"
     )
