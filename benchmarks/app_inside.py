@@ -129,6 +129,7 @@ def main(kind: str, tokens: int, result: Path) -> None:
     """Run the application with a model that is there at once, and measure."""
     home = Path(os.environ["PHICHAT_HOME"])
     have_weights(home / "cache")
+    (home / "phichat.toml").touch()
     script = Script()
     script.loaded.set()
     app = PhichatApp(opener(script, home))

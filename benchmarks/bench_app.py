@@ -23,6 +23,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from phichat.paths import Folders
+from phichat.workflow.beginning import remember
+
 HELLO = """
 from textual.app import App
 from textual.widgets import Static
@@ -191,6 +194,7 @@ def main() -> None:
     # Installed programs are compiled, and that is what people start.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     with tempfile.TemporaryDirectory() as home:
+        remember(Folders(Path(home), Path(home, "data"), Path(home)))  # as whoever was here before
         first_frames(args.rounds, home)
         idle(home)
         training(home)

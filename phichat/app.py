@@ -7,7 +7,6 @@ import contextlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
@@ -31,6 +30,7 @@ from phichat.screens.stages import STAGES
 
 if TYPE_CHECKING:
     from phichat.screens.remedies import Remedy
+    from phichat.screens.setup import Beginning
     from phichat.workflow import Project
 
 WIDTHS = [(0, "-narrow"), (100, "-wide")]
@@ -147,6 +147,9 @@ class PhichatApp(App[None], inherit_bindings=False):
     class ReadinessChanged(Message):
         """The model is nearer, or farther, than before."""
 
+    class FirstStart(Message):
+        """Nobody has used phichat here before."""
+
     def __init__(self, open_project: Callable[[], Project]) -> None:
         super().__init__()
         keep_alt_digits()
@@ -197,6 +200,8 @@ class PhichatApp(App[None], inherit_bindings=False):
         if self.session.project and self.session.project is not self._configured:
             self._configured = self.session.project
             await self._configure(self.session.project)
+            welcome = self._welcome(self.session.project)
+            self.run_worker(welcome, group="welcome", exclusive=True, exit_on_error=False)
         while self.session.news:
             self.announce(self.session.news.pop(0))
         if self.session.readiness.obstacle != self._obstacle:
@@ -258,19 +263,37 @@ class PhichatApp(App[None], inherit_bindings=False):
 
         await self.push_screen(GoToScreen(self.session, self.current_mode), go)
 
-    def action_setup(self) -> None:
+    def action_setup(self, first: bool = False) -> None:
         """Make a project: where, on which backend, from which model; then go to the chat."""
         from phichat.screens.setup import SetupScreen
 
         if self.session.project:
-            self.push_screen(SetupScreen(self.session.project), self._set_up)
+            self.push_screen(SetupScreen(self.session.project, first=first), self._set_up)
 
-    def _set_up(self, folder: Path | None) -> None:
-        """Open the project that was made, and go to its chat."""
-        if folder is not None and self.session.project:
-            opening = self.session.reopen(partial(self.session.project.elsewhere, folder))
-            self.run_worker(opening, group="reopen", exclusive=True, exit_on_error=False)
+    def _set_up(self, made: Beginning | None) -> None:
+        """Open the project that was made, and go to its chat; whoever made none is not asked again."""
+        project = self.session.project
+        if project is None:
+            return
+        self.run_worker(partial(_remember_asked, project), group="asked", thread=True, exit_on_error=False)
+        if made:
+            opening = self.session.reopen(partial(project.elsewhere, made.folder), download=made.agreed)
+            self._model = self.run_worker(opening, group="model", exclusive=True, exit_on_error=False)
             self.call_later(self.action_go, "chat")
+            if made.folder != project.loaded.cwd:
+                told = f"The project is in {made.folder}: start phichat there the next time."
+                self.notify(told, timeout=8, markup=False)
+
+    async def _welcome(self, project: Project) -> None:
+        """Let a person begin with the set-up, if they have neither been here nor begun otherwise."""
+        from phichat.workflow.beginning import first_start
+
+        if await first_start(project):
+            self.post_message(self.FirstStart())
+
+    def on_phichat_app_first_start(self) -> None:
+        if isinstance(self.screen, StageScreen) and self.screen.untouched:
+            self.action_setup(first=True)
 
     async def action_remedy(self) -> None:
         """Do what the hint of the error on the screen says."""
@@ -366,6 +389,13 @@ def _remembered_theme() -> str:
         name = (user_folders().data / "theme").read_text(encoding="utf-8")
         return name if name in themes.THEMES else themes.DEFAULT
     return themes.DEFAULT
+
+
+def _remember_asked(project: Project) -> None:
+    from phichat.workflow.beginning import remember
+
+    with contextlib.suppress(OSError):
+        remember(project.folders)
 
 
 def _remember_theme(theme: Theme) -> None:

@@ -26,6 +26,7 @@ def script() -> Script:
 def app(script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PhichatApp:
     monkeypatch.setenv("PHICHAT_CACHE", str(tmp_path / "cache"))
     have_weights(tmp_path / "cache")
+    (tmp_path / "phichat.toml").touch()
     script.loaded.set()
     return PhichatApp(opener(script, tmp_path))
 
@@ -48,15 +49,15 @@ async def test_theme_and_keys_come_from_the_config(
     monkeypatch.setenv("PHICHAT_THEME", "phichat-light")
     config = Path(os.environ["PHICHAT_HOME"]) / "config" / "config.toml"
     config.parent.mkdir(parents=True)
-    config.write_text('[keys]\n"prompt.send" = "f9"\n', encoding="utf-8")
+    config.write_text('[keys]\n"prompt.send" = "f10"\n', encoding="utf-8")
     async with app.run_test() as pilot:
         await phase(pilot, "ready")
         assert app.theme == "phichat-light"
         script.say("Hello.")
         await pilot.press("H", "i", "enter")
         assert prompt(pilot).text == "Hi"
-        assert "f9 Send" in picture(pilot)
-        await pilot.press("f9")
+        assert "f10 Send" in picture(pilot)
+        await pilot.press("f10")
         await settled(pilot)
         assert shown_answer(pilot) == "Hello."
 

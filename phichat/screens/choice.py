@@ -32,6 +32,11 @@ class Choice(Static, can_focus=True):
         self._show()
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self._show())
 
+    def call(self, title: str) -> None:
+        """Say something else than before."""
+        self._title = title
+        self._show()
+
     async def on_click(self) -> None:
         await self.action_press()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -9,8 +11,10 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from phichat.screens.wording import size
+from phichat.workflow.estimates import tight
 
 if TYPE_CHECKING:
+    from phichat.backends.base import Estimate
     from phichat.backends.registry import Description
     from phichat.workflow.offers import ModelOffer
 
@@ -47,11 +51,16 @@ The model to start from. Enter chooses one; any other model of the Hugging Face 
 in the field below the list.
 """
 
-    def show(self, offers: list[ModelOffer], chosen: str) -> None:
-        """Show them, one line each."""
+    def show(
+        self, offers: list[ModelOffer], chosen: str, needs: Mapping[str, Estimate] | None = None
+    ) -> None:
+        """Show them, one line each; with what each would need here, where that is known."""
         at = self.highlighted
         self.clear_options()
-        self.add_options([Option(_model(each, chosen), id=each.name) for each in offers])
+        told = (
+            partial(_model, chosen=chosen) if needs is None else partial(_needing, chosen=chosen, needs=needs)
+        )
+        self.add_options([Option(told(each), id=each.name) for each in offers])
         names = [each.name for each in offers]
         self.highlighted = at if at is not None else names.index(chosen) if chosen in names else 0
 
@@ -65,6 +74,26 @@ def _backend(each: Description, chosen: str, width: int) -> Content:
 def _reason(each: Description) -> str:
     """Why a backend is broken, without saying its name again."""
     return each.error.removeprefix(f"Backend {each.name!r} ").removeprefix("cannot be loaded: ")
+
+
+def _needing(each: ModelOffer, chosen: str, needs: Mapping[str, Estimate]) -> Content:
+    """A model with what it takes to chat with it: how much to download, and whether the memory is enough."""
+    sign = CHOSEN if each.name == chosen else OTHER
+    need = needs.get(each.name)
+    fetch = "" if need is None else f"download {size(need.download_bytes)}" if need.download_bytes else "here"
+    return Content.assemble(
+        (f"{sign} ", "$text-primary"), f"{each.name:<13}{each.parameters:>6}  {fetch:<16}  ", _room(need)
+    )
+
+
+def _room(need: Estimate | None) -> Content:
+    """Whether this machine can hold a model."""
+    if need is None or need.memory_bytes is None or need.memory_free is None:
+        return Content("")
+    wanted, free = size(need.memory_bytes[0]), size(need.memory_free)
+    if tight(need):
+        return Content.assemble(("✗", "$text-error"), f" takes {wanted}, {free} free")
+    return Content.assemble(("✓", "$text-success"), f" takes {wanted} of memory")
 
 
 def _model(each: ModelOffer, chosen: str) -> Content:

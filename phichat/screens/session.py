@@ -139,7 +139,9 @@ class Session:
         except Exception as error:
             self._say(Readiness("failed", problem=problem_of(error, self.backend)))
 
-    async def reopen(self, open_project: Callable[[], Project] | None = None) -> None:
+    async def reopen(
+        self, open_project: Callable[[], Project] | None = None, *, download: bool = False
+    ) -> None:
         """Open the project as its files say now, or another one, and make its model ready; all are told."""
         if self._starting and self._starting is not asyncio.current_task():
             self._starting.cancel()
@@ -154,7 +156,7 @@ class Session:
         self._ready.clear()
         self.activities.clear()
         self._say(Readiness("opening"))
-        await self.start()
+        await self.start(download=download)
 
     def look_soon(self) -> None:
         """Find out anew how far the work is, what it costs, and which runs go on; follow each to its end.

@@ -69,6 +69,11 @@ class StageScreen(Screen[None]):
         yield self.line
         yield Footer()
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody has begun anything here, so that a dialogue may open by itself."""
+        return False
+
     def body(self) -> ComposeResult:
         """What is between the first line and the last two."""
         yield from ()

@@ -116,6 +116,10 @@ class TalkScreen(StageScreen):
         self._doubts: set[str] = set()
         """What the person was told of answers that may be worse than their model."""
 
+    @property
+    def untouched(self) -> bool:
+        return not (self._prompt.text or self.conversation.turns)
+
     # A turn
 
     async def on_prompt_sent(self) -> None:

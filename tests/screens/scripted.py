@@ -27,6 +27,7 @@ from phichat.backends.base import (
     TrainSpec,
     Usage,
 )
+from phichat.backends.local.forecast import to_answer
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.registry import Description, Registry
 from phichat.events import Event, Progress, Status
@@ -152,9 +153,14 @@ class ScriptedBackend(Backend[Settings]):
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
         if isinstance(spec, TrainSpec):
             return self.script.training
-        ref = models.resolve(models.DEFAULT)
+        ref = models.resolve(spec.model if isinstance(spec.model, str) else models.DEFAULT)
         there = models.cached(ref, user_folders().cache) is not None
-        return Estimate(usd=(0, 0), download_bytes=0 if there else models.download_size(ref))
+        return Estimate(
+            usd=(0, 0),
+            download_bytes=0 if there else models.download_size(ref),
+            memory_bytes=to_answer(ref.entry.parameters) if ref.entry else None,
+            memory_free=14e9,
+        )
 
     async def chat(
         self, deployment: Deployment, messages: Sequence[Message], options: ChatOptions

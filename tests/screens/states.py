@@ -11,7 +11,7 @@ from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, phase, picture, settled, until, write
 from tests.screens.scripted import Script
 from tests.screens.states_chat import CHAT_STATES
-from tests.screens.states_configure import STATES_CONFIGURE
+from tests.screens.states_configure import STATES_CONFIGURE, WELCOME
 from tests.screens.states_data import DATA_STATES
 from tests.screens.states_deploy import STATES_DEPLOY
 from tests.screens.states_flow import STATES_FLOW
@@ -117,7 +117,12 @@ async def explained(pilot: Pilot[None], script: Script) -> None:
     await until(pilot, lambda: "esc closes" in picture(pilot))
 
 
-WITHOUT_WEIGHTS: dict[str, State] = {"offered": offered, "declined": declined, "downloading": downloading}
+WITHOUT_WEIGHTS: dict[str, State] = {
+    "offered": offered,
+    "declined": declined,
+    "downloading": downloading,
+    **WELCOME,
+}
 WITH_WEIGHTS: dict[str, State] = {
     "empty": empty,
     "loading": loading,

@@ -62,15 +62,16 @@ async def going(pilot: Pilot[None], script: Script) -> None:
     await pilot.press("f9")
 
 
-async def setting_up(pilot: Pilot[None], script: Script) -> None:
-    script.loaded.set()
-    await phase(pilot, "ready")
+async def welcomed(pilot: Pilot[None], script: Script) -> None:
+    """The first start, on a machine without weights."""
+    await phase(pilot, "offered")
     project = pilot.app.screen.session.project  # type: ignore[attr-defined]
     project.loaded.__dict__.update(project=None, cwd=Path("/home/ada/lighthouse"))
-    await pilot.press("f12")
+    await pilot.app.run_action("app.setup(True)")
     await until(pilot, lambda: "phi-4" in picture(pilot))
 
 
+WELCOME = {"welcomed": welcomed}
 STATES_CONFIGURE = {
     "configuring": configuring,
     "choosing_a_model": choosing_a_model,
@@ -78,5 +79,4 @@ STATES_CONFIGURE = {
     "many_settings": many_settings,
     "checked": checked,
     "going": going,
-    "setting_up": setting_up,
 }

@@ -16,9 +16,11 @@ from phichat.app import PhichatApp
 from phichat.backends.base import Check
 from phichat.config.schema import PERSONAL, Config, keys_of
 from phichat.errors import BackendError
+from phichat.paths import user_folders
 from phichat.screens.checklist import CheckList
 from phichat.screens.configure import PAGES, ConfigureScreen
 from phichat.screens.fields import FieldRow
+from phichat.workflow.beginning import remember
 from tests.config.keyrings import MemoryKeyring
 from tests.screens.driving import chat, phase, picture, prompt, until, write
 from tests.screens.scripted import Script, ScriptedBackend, opener
@@ -250,6 +252,7 @@ async def homeless(
 ) -> AsyncGenerator[tuple[Pilot[None], Path], None]:
     folder = tmp_path / "nothing-yet"
     folder.mkdir()
+    remember(user_folders())
     script.loaded.set()
     app = PhichatApp(opener(script, folder))
     app.animation_level = "none"
@@ -267,32 +270,6 @@ async def test_without_a_project_one_can_type_at_once_and_the_line_says_so(
     assert "no project · local · smollm2" in picture(pilot)
     assert "2 Data" in picture(pilot)
     assert "✓" not in picture(pilot).splitlines()[0]
-
-
-async def test_the_set_up_makes_a_project_in_a_new_folder_and_ends_in_the_chat(
-    homeless: tuple[Pilot[None], Path],
-) -> None:
-    pilot, folder = homeless
-    await phase(pilot, "ready")
-    await pilot.press("f12")
-    await until(pilot, lambda: "phi-4-mini" in picture(pilot))
-    await write(pilot, "/harbour")
-    await pilot.press("tab", "tab", "down", "enter", "ctrl+s")
-    await until(pilot, lambda: "harbour · local · phi-3-mini" in picture(pilot))
-    said = tomllib.loads((folder / "harbour" / "phichat.toml").read_text(encoding="utf-8"))
-    assert (said["backend"], said["base_model"]) == ("local", "phi-3-mini")
-    assert prompt(pilot).has_focus
-    await pilot.press("f12")
-    assert "Set up a project" not in picture(pilot), "There is one now."
-
-
-async def test_the_set_up_can_be_left_and_changes_nothing(homeless: tuple[Pilot[None], Path]) -> None:
-    pilot, folder = homeless
-    await phase(pilot, "ready")
-    await pilot.press("f12", "escape")
-    await pilot.pause()
-    assert prompt(pilot).has_focus
-    assert list(folder.iterdir()) == []
 
 
 async def test_saving_without_a_project_makes_one_here(

@@ -66,8 +66,7 @@ class LocalBackend(Backend[LocalSettings]):
     async def estimate(self, spec: TrainSpec | DeploySpec) -> Estimate:
         if isinstance(spec, TrainSpec):
             return await asyncio.to_thread(self._training.estimate, spec)
-        size = await asyncio.to_thread(self._serving.download_bytes, spec.model)
-        return Estimate(usd=(0, 0), usd_per_hour=0, download_bytes=size, source="this machine")
+        return await asyncio.to_thread(self._serving.estimate, spec.model)
 
     async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:
         if spec is None:

@@ -35,6 +35,8 @@ PROGRAM_BYTES = 0.7e9
 """PyTorch and its friends, before any model."""
 ACTIVATIONS: Range = (40.0, 95.0)
 """Bytes for each token, layer and hidden unit: 41 in bfloat16 (computed), 93 with SmolLM2 (measured)."""
+ANSWER_BYTES: Range = (4.0, 4.4)
+"""Of one weight while it answers in float32, as on a CPU, and of what it remembers of conversations."""
 LAYERS = 32
 """About as many as the models of the catalogue have; the hidden size follows from the parameters."""
 
@@ -59,6 +61,12 @@ def forecast(
         memory_free=psutil.virtual_memory().available if not gpu else None,
         source=source,
     )
+
+
+def to_answer(parameters: float) -> Range:
+    """The memory that a model takes while it answers on a CPU."""
+    low, high = (PROGRAM_BYTES + each * parameters for each in ANSWER_BYTES)
+    return low, high
 
 
 def on_gpu(device: str, system: str = sys.platform, machine: str = platform.machine()) -> bool:

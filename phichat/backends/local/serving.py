@@ -12,18 +12,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from phichat import models
 from phichat.backends.base import (
     Access,
     Deployment,
     DeploymentState,
     DeploySpec,
+    Estimate,
     Job,
     Report,
     Resource,
     Value,
 )
 from phichat.backends.local.checks import GIB
+from phichat.backends.local.forecast import on_gpu, to_answer
 from phichat.backends.local.servers import ModelServers
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.local.training import FACTS
@@ -98,6 +102,23 @@ class Serving:
             return 0
         ref = _resolved(model)
         return 0 if models.cached(ref, self._cache) is not None else models.download_size(ref)
+
+    def estimate(self, model: Job | str) -> Estimate:
+        """What has to be fetched before the model answers, and the memory it takes then; money it costs none.
+
+        Raises:
+            NotFoundError: there is no such model.
+        """
+        entry = _resolved(model).entry if isinstance(model, str) else None
+        measured = entry is not None and not on_gpu(self._settings.device)
+        return Estimate(
+            usd=(0, 0),
+            usd_per_hour=0,
+            download_bytes=self.download_bytes(model),
+            memory_bytes=to_answer(entry.parameters) if entry and measured else None,
+            memory_free=psutil.virtual_memory().available if measured else None,
+            source="this machine",
+        )
 
     async def states(self) -> list[DeploymentState]:
         """Every deployment as it is now."""
