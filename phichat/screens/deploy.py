@@ -13,14 +13,12 @@ from textual.widgets import OptionList, Static
 
 from phichat.backends.base import DeploymentState, DeploySpec, Job
 from phichat.errors import PhichatError
+from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
 from phichat.screens.deploy_story import Story
 from phichat.screens.deploy_work import (
     Candidate,
-    Done,
-    Happened,
     Priced,
-    Refused,
     Said,
     Seen,
     Work,

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
@@ -23,17 +21,11 @@ from phichat.backends.base import (
 from phichat.backends.base import (
     Message as ChatMessage,
 )
-from phichat.errors import PhichatError
-from phichat.events import Event, Reply
+from phichat.events import Reply
 from phichat.models import cached, catalogue, resolve
 from phichat.runs import Run
-from phichat.screens.session import Session, problem_of
+from phichat.screens.background import Background, Done
 from phichat.workflow.evaluation import verdict
-
-if TYPE_CHECKING:
-    from textual.screen import Screen
-
-    from phichat.workflow import Project
 
 QUESTION = "Say hello in one short sentence."
 ANSWER_TOKENS = 32
@@ -79,23 +71,6 @@ class Priced(Message):
         self.then_chat = then_chat
 
 
-class Happened(Message):
-    """A step of what is being done."""
-
-    def __init__(self, event: Event) -> None:
-        super().__init__()
-        self.event = event
-
-
-class Done(Message):
-    """What was to be done is done."""
-
-    def __init__(self, told: str, *, then_chat: bool = False) -> None:
-        super().__init__()
-        self.told = told
-        self.then_chat = then_chat
-
-
 class Said(Message):
     """What a deployment answered to a test call, or has written."""
 
@@ -105,26 +80,8 @@ class Said(Message):
         self.text = text
 
 
-class Refused(Message):
-    """Something that was wanted cannot be done; without a problem: the person does not want it any more."""
-
-    def __init__(self, about: str, problem: PhichatError | None) -> None:
-        super().__init__()
-        self.about = about
-        self.problem = problem
-
-
-class Work:
-    """Calls into the project, each in a worker of the screen; the newest of a kind ends the one before."""
-
-    def __init__(self, session: Session, screen: Screen[None]) -> None:
-        self._session = session
-        self._screen = screen
-
-    @property
-    def _project(self) -> Project:
-        assert self._session.project is not None
-        return self._session.project
+class Work(Background):
+    """What the screen can let happen."""
 
     def supports(self, method: str) -> bool:
         """Whether the backend has an optional method; nothing is known before the project is open."""
@@ -144,7 +101,7 @@ class Work:
 
     def stop(self) -> None:
         """Let go of a deployment that is being made."""
-        self._screen.workers.cancel_group(self._screen, "deploy")
+        self._drop("deploy")
 
     def use(self, state: DeploymentState) -> None:
         """Let the chats be with a deployment."""
@@ -165,29 +122,6 @@ class Work:
     def logs(self, deployment: Deployment) -> None:
         """Read what a deployment has written."""
         self._do("look into", self._logs, deployment)
-
-    def _do(self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any) -> None:
-        # The call comes with the worker: one that is cancelled before it begins leaves nothing behind.
-        call: Callable[[], Any] = partial(self._guarded, about, work, *given, **named)
-        self._screen.run_worker(call, group=about, exclusive=True, exit_on_error=False)
-
-    async def _guarded(
-        self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any
-    ) -> None:
-        """Whatever goes wrong, say it: a bug in a plugin closes nothing."""
-        try:
-            await work(*given, **named)
-        except asyncio.CancelledError:
-            self._tell(Refused(about, None))
-            raise
-        except Exception as error:
-            self._tell(Refused(about, problem_of(error, self._session.backend)))
-
-    def _tell(self, message: Message) -> None:
-        self._screen.post_message(message)
-
-    def _report(self, event: Event) -> None:
-        self._tell(Happened(event))
 
     async def _look(self) -> None:
         project = self._project

@@ -12,9 +12,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from phichat.flowrunner import EngineName
+from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
 from phichat.screens.deploy_story import Story
-from phichat.screens.deploy_work import Done, Happened, Refused
 from phichat.screens.flow_result import SetupOffer, result, state
 from phichat.screens.flow_work import Flowing, FlowWork, Looked
 from phichat.screens.session import Session

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from phichat.events import Event, Progress
 from phichat.flowrunner import EngineName
 from phichat.flowrunner.server import FlowServer
-from phichat.screens.deploy_work import Done, Happened, Refused
-from phichat.screens.session import Session, problem_of
+from phichat.screens.background import Background, Done
 from phichat.screens.wording import plural
 from phichat.workflow.beside import Beside, beside
 
 if TYPE_CHECKING:
-    from textual.screen import Screen
-
     from phichat.workflow import Project
 
 ACTIVITY = "flow"
@@ -51,17 +46,8 @@ def look(project: Project) -> Flowing:
     return Flowing(flows.server(), flows.environment.ready, beside(project))
 
 
-class FlowWork:
+class FlowWork(Background):
     """Calls into the project's flows, each in a worker of the screen."""
-
-    def __init__(self, session: Session, screen: Screen[None]) -> None:
-        self._session = session
-        self._screen = screen
-
-    @property
-    def _project(self) -> Project:
-        assert self._session.project is not None
-        return self._session.project
 
     def look(self) -> None:
         """See how it is."""
@@ -85,28 +71,7 @@ class FlowWork:
 
     def cancel(self) -> None:
         """Let go of what is being done."""
-        self._screen.workers.cancel_group(self._screen, "work")
-
-    def _do(self, about: str, work: Callable[..., Awaitable[None]], *given: Any) -> None:
-        # The call comes with the worker: one that is cancelled before it begins leaves nothing behind.
-        call: Callable[[], Any] = partial(self._guarded, about, work, *given)
-        self._screen.run_worker(call, group=about, exclusive=True, exit_on_error=False)
-
-    async def _guarded(self, about: str, work: Callable[..., Awaitable[None]], *given: Any) -> None:
-        """Whatever goes wrong, say it."""
-        try:
-            await work(*given)
-        except asyncio.CancelledError:
-            self._tell(Refused(about, None))
-            raise
-        except Exception as error:
-            self._tell(Refused(about, problem_of(error, self._session.backend)))
-
-    def _tell(self, message: Message) -> None:
-        self._screen.post_message(message)
-
-    def _report(self, event: Event) -> None:
-        self._tell(Happened(event))
+        self._drop("work")
 
     async def _look(self) -> None:
         self._tell(Looked(await asyncio.to_thread(look, self._project)))

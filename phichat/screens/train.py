@@ -13,6 +13,7 @@ from textual.widgets import Input, OptionList
 
 from phichat.backends.base import Estimate, TrainSpec
 from phichat.errors import DataError, PhichatError
+from phichat.screens.background import Refused
 from phichat.screens.question import Question
 from phichat.screens.session import Session
 from phichat.screens.stage import StageScreen
@@ -31,7 +32,6 @@ from phichat.screens.train_work import (
     Looked,
     Planned,
     Prepared,
-    Refused,
     Settled,
     Started,
     Work,
@@ -169,6 +169,8 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     async def on_refused(self, event: Refused) -> None:
         """Something cannot be done, and why: below the settings, or in place of all."""
+        if event.problem is None:
+            return
         self._say_activity("")
         if self.place == "setup" and self.setup and event.about == "plan":
             self.setup.show_problem(event.problem.message)

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from phichat.backends.base import Estimate, TrainSpec
 from phichat.errors import DataError, PhichatError
 from phichat.events import Event
 from phichat.runs import Run
-from phichat.screens.session import Session, problem_of
+from phichat.screens.background import Background
+from phichat.screens.session import Session
 from phichat.screens.train_runs import Known, known
 from phichat.screens.wording import amount
 from phichat.workflow.course import Course
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from textual.screen import Screen
 
     from phichat.config.train import TrainConfig
-    from phichat.workflow import Project
 
 DRAW_S = 0.25
 """A run is drawn at most so often: nobody reads faster, and the keys come first."""
@@ -78,15 +77,6 @@ class Estimated(Message):
         self.estimate = estimate
 
 
-class Refused(Message):
-    """Something that was wanted cannot be done."""
-
-    def __init__(self, about: str, problem: PhichatError) -> None:
-        super().__init__()
-        self.about = about
-        self.problem = problem
-
-
 class Prepared(Message):
     """There is data."""
 
@@ -122,20 +112,14 @@ class Settled(Message):
         self.changed = changed
 
 
-class Work:
-    """Calls into the project, each in a worker of the screen; the newest of a kind ends the one before."""
+class Work(Background):
+    """What the screen can let happen."""
 
     def __init__(self, session: Session, screen: Screen[None]) -> None:
-        self._session = session
-        self._screen = screen
+        super().__init__(session, screen)
         self._known: list[Known] = []
         self._due = False
         self._latest: DrawDue | None = None
-
-    @property
-    def _project(self) -> Project:
-        assert self._session.project is not None
-        return self._session.project
 
     def look(self, train: TrainConfig | None) -> None:
         """See which data and which runs there are, and what a training with these settings would be."""
@@ -147,7 +131,7 @@ class Work:
 
     def forget_plan(self) -> None:
         """Let go of a plan that is being made: its settings are gone."""
-        self._screen.workers.cancel_group(self._screen, "plan")
+        self._drop("plan")
 
     def prepare_demo(self) -> None:
         """Make the demo the project's data."""
@@ -167,8 +151,7 @@ class Work:
 
     def end(self) -> None:
         """Let go of everything: the project is another one now. What runs, runs on."""
-        for group in ("look", "plan", "follow", "runs", "evaluate"):
-            self._screen.workers.cancel_group(self._screen, group)
+        self._drop("look", "plan", "follow", "runs", "evaluate")
         self._known = []
 
     def cancel(self, name: str) -> None:
@@ -196,23 +179,6 @@ class Work:
         else:
             self._screen.app.copy_to_clipboard(place)
             self._screen.notify(f"There is no browser here. Its path was copied: {place}", markup=False)
-
-    def _do(self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any) -> None:
-        # The call comes with the worker: one that is cancelled before it begins leaves nothing behind.
-        call: Callable[[], Any] = partial(self._guarded, about, work, *given, **named)
-        self._screen.run_worker(call, group=about, exclusive=True, exit_on_error=False)
-
-    async def _guarded(
-        self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any
-    ) -> None:
-        """Whatever goes wrong, say it: a bug in a plugin closes nothing."""
-        try:
-            await work(*given, **named)
-        except Exception as error:
-            self._tell(Refused(about, problem_of(error, self._session.backend)))
-
-    def _tell(self, message: Message) -> None:
-        self._screen.post_message(message)
 
     async def _look(self, train: TrainConfig | None) -> None:
         project = self._project
