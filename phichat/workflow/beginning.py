@@ -23,7 +23,7 @@ async def first_start(project: Project) -> bool:
         return False
     with contextlib.suppress(PhichatError):
         page = await project.history.page(limit=1)
-        return not page.conversations and await project.serving() is None
+        return not page.conversations and await project.serving.current() is None
     return False
 
 
@@ -41,7 +41,7 @@ async def needs(project: Project, models: Sequence[str]) -> dict[str, Estimate]:
     found = {}
     for model in models:
         with contextlib.suppress(PhichatError):
-            found[model] = await project.estimate(project.deploy_spec(model))
+            found[model] = await project.estimate(project.serving.spec(model))
     return found
 
 
