@@ -80,7 +80,7 @@ async def recover(_: argparse.Namespace, project: Project) -> int:
     narrate(
         f"{conversations(saved.conversations)} with {saved.messages:,} messages are in {store.path} again."
     )
-    narrate(f"The damaged file is {saved.kept}.")
+    narrate(f"The file as it was is {saved.kept}.")
     return 0
 
 

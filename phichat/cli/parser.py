@@ -54,12 +54,22 @@ class Verb(Protocol):
         """Do it, and return the exit code."""
 
 
+class Commands(argparse._SubParsersAction):  # type: ignore[type-arg]  # says nothing of its parsers
+    """Commands below one, whose own help begins with the sentence that stands for them in the list."""
+
+    def add_parser(self, name: str, **options: Any) -> Any:
+        """As argparse does."""
+        summary = options.get("help", "")
+        return super().add_parser(name, description=f"{summary[:1].upper()}{summary[1:]}.", **options)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one sentence and a hint."""
 
     def __init__(self, **options: Any) -> None:
         self.flags: list[str] = []
         super().__init__(**options, allow_abbrev=False)
+        self.register("action", "parsers", Commands)
         self.hint_for_strays = f"{self.prog} --help"
         self.set_defaults(parser=self)
         self._add_common_flags()
@@ -140,7 +150,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"phichat {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", title="commands")
     for name, summary in VERBS.items():
-        below = verbs.add_parser(name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}.")
+        below = verbs.add_parser(name, help=summary)
         # Only a verb that may have been asked for is imported: the help of all must come at once.
         if name in arguments:
             verb(name).arguments(below)

@@ -92,7 +92,10 @@ def test_each_format_can_be_exported(phichat: Run, said: list[str], folder: Path
 def test_a_deleted_conversation_can_be_brought_back(phichat: Run, said: list[str]) -> None:
     done = phichat("history", "delete", said[0], "--yes")
     assert done.code == 0
-    assert f"phichat history delete --undo {said[0]}" in done.err
+    assert (
+        f"Deleted: “Who built the lighthouse?”. For 30 days: phichat history delete --undo {said[0]}"
+        in done.err
+    )
     assert re.findall(ID, phichat("history", "list").out) == said[1:]
     assert re.findall(ID, phichat("history", "list", "--deleted").out) == said[:1]
     assert phichat("history", "delete", "--undo", said[0]).code == 0

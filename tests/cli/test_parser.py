@@ -29,6 +29,13 @@ def test_every_verb_has_help(phichat: Run, verb: str) -> None:
     assert "--backend" in done.out
 
 
+def test_a_command_below_a_verb_has_help(phichat: Run) -> None:
+    assert (
+        "\nWrite conversations to a file, or to standard output.\n"
+        in phichat("history", "export", "--help").out
+    )
+
+
 def test_the_version(phichat: Run) -> None:
     assert phichat("--version").out == f"phichat {package.__version__}\n"
 

@@ -13,6 +13,7 @@ from tests.cli.conftest import Run
 def test_init_makes_a_project(phichat: Run, folder: Path) -> None:
     done = phichat("init")
     assert (done.code, done.out) == (0, f"{folder / 'phichat.toml'}\n")
+    assert done.err == "Next: phichat check\n"
     assert (folder / ".gitignore").read_text("utf-8") == ".phichat/\n"
     assert phichat("check").out.count(f"{folder / 'phichat.toml'}:") == 1, "only the backend is set"
 
@@ -20,6 +21,7 @@ def test_init_makes_a_project(phichat: Run, folder: Path) -> None:
 def test_init_makes_the_folder_and_writes_what_was_given(phichat: Run, folder: Path) -> None:
     done = phichat("init", "new/one", "--backend", "parrot", "--set", "data.seed=7")
     assert done.code == 0
+    assert done.err == "Next: cd new/one, then phichat check\n"
     text = (folder / "new" / "one" / "phichat.toml").read_text("utf-8")
     assert 'backend = "parrot"' in text
     assert "\nseed = 7" in text

@@ -86,7 +86,8 @@ def test_an_evaluation_that_is_known_is_shown(phichat: Run, school: Path) -> Non
     done = phichat("eval")
     assert done.code == 0
     assert done.out.splitlines()[1].split() == ["perplexity", "20.085", "4.482"]
-    assert done.err == "Report: /books/report.html\n"
+    assert done.err.startswith("It helped: perplexity 20.09 → 4.48")
+    assert done.err.endswith(".\nReport: /books/report.html\n")
     assert len(phichat("runs").out.splitlines()) == 2, "nothing was run"
 
 

@@ -37,6 +37,7 @@ async def _eval(args: argparse.Namespace) -> int:
     from phichat.cli.options import open_project
     from phichat.cli.terminal import narrate, out, out_json
     from phichat.cli.verdict import as_table
+    from phichat.workflow.evaluation import verdict
 
     async with open_project(args) as project:
         newest = await project.training.newest_success()
@@ -48,6 +49,7 @@ async def _eval(args: argparse.Namespace) -> int:
         out_json("evaluation", {"run": chosen.name, **found.model_dump()})
         return 0
     out(as_table(found))
+    narrate(verdict(found).sentence)
     if found.report:
         narrate(f"Report: {found.report}")
     return 0

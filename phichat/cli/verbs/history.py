@@ -51,7 +51,9 @@ def arguments(parser: Parser) -> None:
     shown = actions.add_parser("shown", help="what the model was shown for the latest answer, word for word")
     shown.add_argument("id", metavar="ID", help="the beginning of its id")
     shown.add_argument("--json", action="store_true", help="one JSON object a message")
-    import_ = actions.add_parser("import", help="take in files in any of these formats; nothing twice")
+    import_ = actions.add_parser(
+        "import", help="take in what 'export' writes; the same file again adds nothing"
+    )
     import_.add_argument("files", metavar="FILE", nargs="+")
     import_.add_argument("--json", action="store_true", help="one JSON object a file")
     delete = actions.add_parser("delete", help="delete conversations so that they can be brought back")
@@ -236,7 +238,7 @@ async def _delete(args: argparse.Namespace, project: Project) -> int:
 
     store = project.history
     found = [await store.find(each) for each in args.ids]
-    titles = ", ".join(visible(each.title) or each.id[:ID_LENGTH] for each in found)
+    titles = ", ".join(f"“{visible(each.title)}”" if each.title else each.id[:ID_LENGTH] for each in found)
     if args.undo:
         for each in found:
             await store.undelete(each.id)

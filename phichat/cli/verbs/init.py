@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from phichat.cli.parser import Parser
@@ -37,5 +38,13 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise ConfigError(f"{error.filename or place} cannot be written: {error.strerror}.") from error
     out(str(file.resolve()))
-    narrate("Next: phichat check")
+    narrate(f"Next: {_way(place.resolve())}phichat check")
     return 0
+
+
+def _way(place: Path) -> str:
+    """How to get into the project from here."""
+    here = Path.cwd()
+    if place == here:
+        return ""
+    return f"cd {shlex.quote(str(place.relative_to(here) if place.is_relative_to(here) else place))}, then "
