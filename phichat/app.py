@@ -381,6 +381,10 @@ class PhichatApp(App[None], inherit_bindings=False):
             self.notify(f"There is no theme {theme!r}, but {names}.", severity="warning", markup=False)
         elif theme:
             self.theme = theme
+        from phichat.workflow.lifetimes import overdue
+
+        if over := await asyncio.to_thread(overdue, project):
+            self.notify(over, severity="warning", timeout=20, markup=False)
 
 
 def _remembered_theme() -> str:

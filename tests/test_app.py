@@ -12,6 +12,7 @@ import pytest
 
 from phichat import app as application
 from phichat.app import PhichatApp
+from phichat.backends.base import Deployment, DeploymentState
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, phase, picture, prompt, settled, shown_answer, until
 from tests.screens.scripted import Script, have_weights, opener
@@ -160,3 +161,13 @@ async def test_the_real_model_answers(smollm2: Path, tmp_path: Path) -> None:
         async with Project.open(tmp_path) as project:
             for resource in await project.resources():
                 await project.remove(resource, lambda event: None)
+
+
+async def test_what_is_over_its_time_is_told_at_the_start(
+    app: PhichatApp, script: Script, tmp_path: Path
+) -> None:
+    gone = DeploymentState(deployment=Deployment(id="an-old-one"), healthy=True, until=0.0)
+    opener(script, tmp_path)().serving.lifetimes.seen([gone])
+    async with app.run_test(size=(120, 30), notifications=True) as pilot:
+        await until(pilot, lambda: "phichat down --expired" in picture(pilot))
+        assert "an-old-one is over its time since 1970" in picture(pilot)

@@ -14,14 +14,20 @@ if TYPE_CHECKING:
 
 
 def open_project(args: argparse.Namespace) -> Project:
-    """The project that the command line is about.
+    """The project that the command line is about; what is over its time there is told.
 
     Raises:
         ConfigError: a flag, variable or key is wrong, or `--project` is not a folder.
     """
+    from phichat.cli.terminal import narrate
     from phichat.workflow import Project
+    from phichat.workflow.lifetimes import overdue
 
-    return Project.open(folder(args), flags=config_flags(args))
+    project = Project.open(folder(args), flags=config_flags(args))
+    # The application tells it on its own screen, `down` by what it asks.
+    if args.verb not in (None, "down") and (told := overdue(project)):
+        narrate(f"phichat: {told}")
+    return project
 
 
 def folder(args: argparse.Namespace) -> Path:

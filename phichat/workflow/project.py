@@ -329,6 +329,7 @@ class Project:
             await self.flows.stop()
             return
         await self._guard.call(self.backend.remove(resource, report))
+        await asyncio.to_thread(self.serving.lifetimes.gone, resource.name)
 
     def spending(self, alive: Sequence[Resource] = ()) -> Spending:
         """What jobs of this backend have cost by list price, and what of `resources` costs an hour."""

@@ -23,6 +23,7 @@ from phichat.config import Config
 from phichat.errors import NotFoundError, UnavailableError
 from phichat.paths import write_atomic
 from phichat.workflow.guard import Guard
+from phichat.workflow.lifetimes import Lifetimes
 from phichat.workflow.money import affordable
 from phichat.workflow.training import Training, offer_token
 
@@ -55,6 +56,7 @@ class Serving:
         self._base_model = config.base_model or models.DEFAULT
         # One for each backend: who switches to another one and back finds what was there.
         self._current_file = state / "current" / f"{config.backend}.json"
+        self.lifetimes = Lifetimes(state / "lifetimes" / f"{config.backend}.json")
         self._guard = guard
         self._backend = backend
         self._training = training
@@ -106,6 +108,8 @@ class Serving:
             affordable(estimate, spec, max_usd=max_usd, spending=self._training.spending())
         deployment = await self.beside(spec, report)
         await self._remember(spec, deployment)
+        if spec.ttl_hours is not None:
+            await self.states()
         return deployment
 
     async def beside(self, spec: DeploySpec, report: Report) -> Deployment:
@@ -133,7 +137,9 @@ class Serving:
 
     async def states(self) -> list[DeploymentState]:
         """What exists, healthy or not."""
-        return await self._guard.call(self._backend().deployments())
+        states = await self._guard.call(self._backend().deployments())
+        await asyncio.to_thread(self.lifetimes.seen, states)
+        return states
 
     async def current(self) -> tuple[Deployment, Job | str] | None:
         """The current deployment and the model that it serves; None where there is none, or not any more."""
@@ -192,6 +198,7 @@ class Serving:
     async def delete(self, deployment: Deployment) -> None:
         """Remove a deployment for good; one that is gone already is no error."""
         await self._guard.call(self._backend().delete(deployment))
+        await asyncio.to_thread(self.lifetimes.gone, deployment.id)
 
     async def _wanted(self) -> tuple[Deployment | None, DeploySpec]:
         """The current deployment if it is able to answer, and what to deploy if it is not.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -106,3 +107,35 @@ def test_endpoints_of_others_are_seen_asked_and_left(empty: Cloud, phichat: Phic
         assert phichat("down", *which, "--yes").code == 0
     assert len(empty.endpoints.found) == 2
     assert not empty.made()
+
+
+def test_what_is_over_its_time_is_told_and_deleted(
+    empty: Cloud, phichat: Phichat, tiny_phi3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, hours = str(tiny_phi3), ("--set", "deploy.ttl_hours=2", "--yes")
+    kept = phichat("deploy", model, "--name", "kept", "--yes").out.strip()
+    short = phichat("deploy", model, "--name", "short", *hours).out.strip()
+    (endpoint,) = empty.endpoints.found.values()
+    assert phichat("down", "--expired", "--yes").err == "Nothing is over its time.\n"
+    assert "over its time" not in phichat("runs").err
+    later = time.time() + 3 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    empty.forget()
+    assert f"phichat: {short} is over its time since " in phichat("runs").err
+    assert not empty.requests, "nobody is asked about it"
+    assert "phichat down --expired" in phichat("status").err
+    assert phichat("down", "--expired").code == 2, "it asks first"
+    # Deployed again, it has its time again.
+    assert phichat("deploy", model, "--name", "short", "--set", "deploy.ttl_hours=4", "--yes").code == 0
+    assert len(endpoint.deployments) == 2
+    assert phichat("down", "--expired", "--yes").out == ""
+    later += 9 * 3600
+    done = phichat("down", "--expired", "--yes")
+    assert (done.code, done.out) == (0, f"{short}\n") and "over its time" not in phichat("runs").err
+    assert [f"{endpoint.name}/{name}" for name in endpoint.deployments] == [kept]
+    assert endpoint.body["properties"]["traffic"] == {kept.rpartition("/")[2]: 100}
+    phichat("deploy", model, "--name", "kept", *hours)
+    later += 9 * 3600
+    assert phichat("down", "--expired", "--yes").out.split() == [kept, endpoint.name]
+    assert not empty.endpoints.found
+    assert "over its time" not in phichat("status").err

@@ -132,8 +132,9 @@ class Deploying:
             if found is not None and state_of(found) in ("failed", "canceled"):
                 await self._deployments.removed(ref)
                 found = None
-            step.reused = found is not None and state_of(found) == "succeeded"
-            if step.reused:
+            if found is not None and state_of(found) == "succeeded":
+                step.reused = True
+                await self._prolonged(wanted, found)
                 return
             try:
                 if found is not None:
@@ -146,6 +147,12 @@ class Deploying:
                 raise UnavailableError(error.message, hint) from error
             except BackendError as error:
                 raise await self._given_up(ref, error, report) from error
+
+    async def _prolonged(self, wanted: Wanted, found: Json) -> None:
+        """Give a deployment that is there the time to live that is asked for now."""
+        if wanted.spec.ttl_hours is not None:
+            ends = stamp(time.time() + wanted.spec.ttl_hours * 3600)
+            await self._endpoints.tag(wanted.ref, {**(found.get("tags") or {}), UNTIL: ends})
 
     async def _tested(self, wanted: Wanted, report: Report) -> None:
         """Ask the new deployment what was held out; only one that answers gets requests."""

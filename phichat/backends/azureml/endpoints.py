@@ -140,6 +140,12 @@ class Endpoints:
         path = await self._workspace.path(ref.path)
         await self._arm.put(path, DEPLOYMENT_API, body, f"make the deployment {ref.name}")
 
+    async def tag(self, ref: Ref, tags: Mapping[str, str]) -> None:
+        """Give a deployment other tags; its container goes on."""
+        path, doing = await self._workspace.path(ref.path), f"mark the deployment {ref.name}"
+        await self._arm.ask("PATCH", path, DEPLOYMENT_API, {"tags": dict(tags)}, doing)
+        await self._arm.settled(path, DEPLOYMENT_API, doing)
+
     async def settled(self, ref: Ref) -> None:
         """Wait for a deployment that an earlier process began to make, as `deploy` does."""
         path = await self._workspace.path(ref.path)

@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: Parser) -> None:
-    """Take the names, `--old` and `--yes`."""
+    """Take the names, `--old`, `--expired` and `--yes`."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="as 'phichat status' shows it; default: all")
     parser.add_argument(
         "--old", action="store_true", help="only deployments that get no requests, kept for a rollback"
     )
+    parser.add_argument(
+        "--expired", action="store_true", help="only what is over its deploy.ttl_hours, and costs on"
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.epilog = (
+        "Nothing in Azure ends an endpoint by itself: let cron run 'phichat down --expired --yes'."
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,6 +42,7 @@ async def _down(args: argparse.Namespace) -> int:
     from phichat.cli.narration import narrated
     from phichat.cli.options import open_project
     from phichat.cli.terminal import confirmed, narrate, out
+    from phichat.workflow.lifetimes import expired
     from phichat.workflow.rollout import old
 
     async with open_project(args) as project:
@@ -43,8 +50,12 @@ async def _down(args: argparse.Namespace) -> int:
         if args.old:
             kept = {state.deployment.id for state in await old(project)}
             chosen = [each for each in chosen if each.name in kept]
+        if args.expired:
+            over = {each.name for each in await expired(project)}
+            chosen = [each for each in chosen if each.name in over]
         if not chosen:
-            narrate("Nothing old is alive." if args.old else "Nothing is alive.")
+            which = "Nothing is over its time" if args.expired else "Nothing old is alive"
+            narrate(f"{which if args.old or args.expired else 'Nothing is alive'}.")
             return 0
         names = ", ".join(f"{each.kind} {each.name}" for each in chosen)
         if not confirmed(f"Stop and delete {names}?", args.yes):

@@ -166,6 +166,16 @@ class Endpoints(Service):
         live = found.deployments[name] = Live(request.path, body)
         return self._accepted(request, answer(_deployment(name, live), 201), live)
 
+    @route("PATCH", ARM, DEPLOYMENT)
+    def mark(self, request: Request, endpoint: str, name: str, **place: str) -> Response:
+        live = self._live(endpoint, name)
+        if live is None:
+            return _missing(name)
+        if set(request.json) - {"tags", "sku"}:
+            return error(400, "BadArgument", "Only tags and sku can be changed so.")
+        live.body = {**live.body, **request.json}
+        return self._accepted(request, answer(_deployment(name, live), 202), live)
+
     @route("DELETE", ARM, DEPLOYMENT)
     def undeploy(self, request: Request, endpoint: str, name: str, **place: str) -> Response:
         live = self._live(endpoint, name)
