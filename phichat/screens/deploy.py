@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Literal
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -15,6 +16,7 @@ from phichat.backends.base import DeploymentState, DeploySpec, Job
 from phichat.errors import PhichatError
 from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
+from phichat.screens.deploy_named import NamedModel
 from phichat.screens.deploy_story import Story
 from phichat.screens.deploy_work import (
     Candidate,
@@ -88,6 +90,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
         self._obstacle = Trouble()
         self._list = Listing(id="deployments")
         self._models = Listing(id="models")
+        self._named = NamedModel()
         self._story = Story()
         self._project: Project | None = None
 
@@ -103,6 +106,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
             with Vertical(id="choosing"):
                 yield Static("Which model? Enter deploys it.", classes="title")
                 yield self._models
+                yield self._named
 
     def on_mount(self) -> None:
         self._go("opening")
@@ -216,6 +220,8 @@ another model answer; Enter lets the chats be with the deployment under the curs
 
     def action_new(self) -> None:
         """Choose a model to deploy."""
+        if self._project:
+            self._named.home = self._project.loaded.cwd
         self._go("choose")
 
     def action_use(self) -> None:
@@ -289,6 +295,22 @@ another model answer; Enter lets the chats be with the deployment under the curs
             self.deploy(self._candidates[int(event.option.id)].model)
         elif event.option_list is self._list:
             self.action_use()
+
+    def on_named_model_chosen(self, event: NamedModel.Chosen) -> None:
+        self.deploy(event.model)
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed in the list of models names another one."""
+        typed = event.is_printable and event.character not in (None, " ")
+        if self.place == "choose" and self._models.has_focus and typed and not event.key.isdigit():
+            event.stop()
+            self._named.type(event.character or "")
+
+    def on_paste(self, event: events.Paste) -> None:
+        """So does what is pasted there."""
+        if self.place == "choose" and self._models.has_focus:
+            event.stop()
+            self._named.type(event.text.strip())
 
     def on_option_list_option_highlighted(self) -> None:
         self.refresh_bindings()

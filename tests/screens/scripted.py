@@ -52,6 +52,7 @@ class Script:
         self.asked: list[list[Message]] = []
         self.options: list[ChatOptions] = []
         self.deploys = 0
+        self.deployed_models: list[Job | str] = []
         self.cancelled_deploys = 0
         self.closed_answers = 0
         self.deploy_error: Exception | None = None
@@ -125,6 +126,7 @@ class ScriptedBackend(Backend[Settings]):
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         script = self.script
         script.deploys += 1
+        script.deployed_models.append(spec.model)
         script.report = report
         script.deploying.set()
         try:

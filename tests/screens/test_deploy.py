@@ -14,7 +14,7 @@ from phichat.backends.base import Deployment, DeploymentState, Estimate, Report,
 from phichat.errors import UnavailableError
 from phichat.workflow import Project
 from tests.screens import schooling
-from tests.screens.driving import phase, picture, until
+from tests.screens.driving import phase, picture, until, write
 from tests.screens.scripted import OneBackend, Script, ScriptedBackend, opener
 from tests.screens.states_deploy import choosing, deploy, deploying, failed, go, listed, serve
 from tests.screens.states_train import opened, project
@@ -93,6 +93,32 @@ async def test_what_costs_or_must_be_downloaded_is_asked_about(pilot: Pilot[None
     await shows(pilot, "7.6 GB")
     await pilot.press("y")
     await until(pilot, lambda: script.deploys == before + 1)
+
+
+async def test_any_model_of_the_hub_or_folder_can_be_typed_and_is_judged_at_once(
+    pilot: Pilot[None], script: Script, folder: Path, tiny_phi3: Path
+) -> None:
+    await choosing(pilot, script)
+    before = script.deploys
+    (folder / "mine").symlink_to(tiny_phi3)
+    for typed, told in (
+        ("./nowhere", "✗ There is no model folder ./nowhere."),
+        ("smolm2", "✗ There is no model called 'smolm2'. Did you mean smollm2?"),
+        ("keeper/lamp@v2", "✓ keeper/lamp@v2, of the hub."),
+        ("mine", "✓ The model in the folder mine."),
+    ):
+        await write(pilot, typed)  # the list has the focus at first
+        assert pilot.app.focused is deploy(pilot).query_one("#named-input")
+        await shows(pilot, told)
+        if typed == "./nowhere":
+            await pilot.press("enter")
+            assert deploy(pilot).place == "choose", "what is wrong is not deployed"
+        if typed != "mine":
+            await pilot.press("ctrl+u")
+            await shows(pilot, "A model of the hub as org/name[@revision], or the folder of one.")
+    await pilot.press("enter")
+    await until(pilot, lambda: script.deploys == before + 1)
+    assert script.deployed_models[-1] == str(tiny_phi3)
 
 
 async def test_a_deployment_is_tried_with_a_question(pilot: Pilot[None], script: Script) -> None:
