@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static
 
 from phichat.errors import PhichatError
+from phichat.screens.chat_keys import KEYS
 from phichat.screens.conversation import Conversation, Turn
-from phichat.screens.prompt import Prompt
+from phichat.screens.desk import Desk
 from phichat.screens.session import Session, problem_of
 from phichat.screens.talk import TalkScreen
 
@@ -41,77 +40,15 @@ Type a question below. The answer appears while it is written; Escape stops it a
 Shift+Tab goes up into the conversation, where single messages can be copied, changed and asked again.
 """
     BINDING_GROUP_TITLE = "Chat"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "ctrl+n",
-            "new",
-            "New chat",
-            tooltip="Begin an empty conversation.",
-            id="chat.new",
-            show=False,
-        ),
-        Binding("ctrl+o", "copy", "Copy", tooltip="Copy the last answer.", id="chat.copy", show=False),
-        Binding(
-            "ctrl+l",
-            "earlier",
-            "Earlier turns",
-            tooltip="Show more of the beginning.",
-            id="chat.earlier",
-            show=False,
-        ),
-        Binding(
-            "f2,ctrl+b",
-            "chats",
-            "Chats",
-            tooltip="Earlier conversations: find, open, rename, delete, export.",
-            id="chat.chats",
-        ),
-        Binding(
-            "f3",
-            "options",
-            "Options",
-            tooltip="System prompt, temperature, length and seed of this conversation.",
-            id="chat.options",
-            show=False,
-        ),
-        Binding(
-            "f4",
-            "compare",
-            "Compare",
-            tooltip="Ask two models at once, such as base and tuned, and vote.",
-            id="chat.compare",
-            show=False,
-        ),
-        Binding(
-            "f5",
-            "answerer",
-            "Who answers",
-            tooltip="Let the deployment answer, or the flow server.",
-            id="chat.answerer",
-            show=False,
-        ),
-        Binding("pageup", "back", "Page up", tooltip="Read what is above.", id="chat.up", show=False),
-        Binding("pagedown", "on", "Page down", tooltip="Read what is below.", id="chat.down", show=False),
-        Binding(
-            "ctrl+end", "end", "To the end", tooltip="Follow the answer again.", id="chat.end", show=False
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
         self._panel: ModelPanel | None = None
         self._aside: Sidebar | OptionsPanel | None = None
         """What is open beside the conversation."""
-        self._files: list[str] | None = None
         self._latest: str | None = None
         """The id of the conversation that was held last; empty: there is none; None: nobody has looked."""
-
-    class FilesFound(Message):
-        """Files that a person may mean."""
-
-        def __init__(self, names: list[str]) -> None:
-            super().__init__()
-            self.names = names
 
     class Looked(Message):
         """Which conversation was held last is known."""
@@ -139,8 +76,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
     def body(self) -> ComposeResult:
         with Horizontal(id="room"), Vertical(id="talk"):
             yield self._transcript
-            with Vertical(id="desk"):
-                yield self._prompt
+            yield Desk(self._prompt, lambda: self._folder)
 
     def on_mount(self) -> None:
         self._prompt.focus()
@@ -154,7 +90,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             from phichat.screens.panels import ModelPanel
 
             self._panel = ModelPanel(self.session)
-            await self.query_one("#desk").mount(self._panel, before=self._prompt)
+            await self.query_one(Desk).mount(self._panel, before=self._prompt)
         if self._panel:
             await self._panel.show()
 
@@ -200,34 +136,6 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         with self._told("Not attached"):
             return await asyncio.to_thread(attached, written, self._folder)
         return None
-
-    def on_prompt_naming(self, event: Prompt.Naming) -> None:
-        if event.part is not None:
-            self._find_files(event.part)
-
-    @work(group="files", exclusive=True, exit_on_error=False)
-    async def _find_files(self, part: str) -> None:
-        """Look for the files that a person may mean; the folder is read once for each mention."""
-        from phichat.screens.attaching import files_in, matches
-
-        if not part or self._files is None:
-            self._files = await asyncio.to_thread(files_in, self._folder)
-        self.post_message(self.FilesFound(matches(part, self._files)))
-
-    def on_chat_screen_files_found(self, event: FilesFound) -> None:
-        self._prompt.offer(event.names)
-
-    async def on_prompt_offering(self, event: Prompt.Offering) -> None:
-        await self.query("#offered").remove()
-        if event.names:
-            lines = [
-                Content.assemble((f"› @{name}", "bold $text-primary"))
-                if at == event.at
-                else Content(f"  @{name}")
-                for at, name in enumerate(event.names)
-            ]
-            offered = Static(Content("\n").join(lines), id="offered")
-            await self.query_one("#desk").mount(offered, before=self._prompt)
 
     @property
     def _folder(self) -> Path:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from random import random
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
@@ -20,116 +19,20 @@ from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from phichat.errors import PhichatError
-from phichat.screens.choice import Choice
-from phichat.screens.markdown import StreamedMarkdown
+from phichat.screens.compare_round import PLACES, Ballot, Column, Round, Speaker
 from phichat.screens.prompt import Prompt
 from phichat.screens.session import Session, problem_of
 from phichat.screens.wording import plural
-from phichat.workflow.comparing import Pair, Side, keep, pair_of, serving, tally, told
-from phichat.workflow.votes import Tally, Vote, Winner
+from phichat.workflow.comparing import Pair, keep, pair_of, serving, tally, told
+from phichat.workflow.votes import Tally, Vote
 
 if TYPE_CHECKING:
-    from phichat.backends.base import Deployment
     from phichat.events import Reply
-
-Place = Literal["A", "B"]
-PLACES: tuple[Place, Place] = ("A", "B")
 
 
 def coin() -> bool:
     """Heads or tails."""
     return random() < 0.5  # noqa: S311 - nobody gains by knowing
-
-
-@dataclass
-class Speaker:
-    """One side while it is compared: where it answers, and what was said with it so far."""
-
-    side: Side
-    deployment: Deployment | None = None
-    said: list[tuple[str, str]] = field(default_factory=list)
-    """Questions with this side's answers."""
-
-
-class Column(Vertical):
-    """One answer to a question: who gives it, the answer, and how it went."""
-
-    def __init__(self, place: Place, speaker: Speaker) -> None:
-        super().__init__(classes="column")
-        self.place = place
-        self.speaker = speaker
-        self.answer = ""
-        self.done = False
-        self.failed = False
-
-    def compose(self) -> ComposeResult:
-        yield Static(classes="who")
-        yield StreamedMarkdown(complete=False)
-        yield Static("Waiting for the model …", classes="note")
-
-    def name_it(self, *, blind: bool) -> None:
-        """Say who it is, or only which of the two."""
-        name = self.place if blind else f"{self.place} · {self.speaker.side.title}"
-        self.query_one(".who", Static).update(Content(name))
-
-    def feed(self, piece: str) -> None:
-        """Show a further piece."""
-        self.answer += piece
-        self.query_one(StreamedMarkdown).feed(piece)
-
-    def settle(self, note: Content, *, failed: bool = False) -> None:
-        """No more will come."""
-        self.done, self.failed = True, failed
-        self.query_one(StreamedMarkdown).finish()
-        self.tell(note)
-
-    def tell(self, note: Content) -> None:
-        """Say how it goes."""
-        self.query_one(".note", Static).update(note)
-
-
-class Round(Vertical):
-    """A question, both answers, and what the person thought of them."""
-
-    def __init__(self, question: str, left: Column, right: Column) -> None:
-        super().__init__()
-        self.question = question
-        self.columns = (left, right)
-        self.vote: Winner | None = None
-
-    def compose(self) -> ComposeResult:
-        yield Static(Content(self.question), classes="asked")
-        yield Horizontal(*self.columns, classes="columns")
-        yield Static(classes="verdict")
-
-
-class Ballot(Horizontal, can_focus=True):
-    """The vote, once both have answered."""
-
-    HELP = "Which answer is better? A or Left, B or Right, T or Down for a tie; Tab goes to the prompt."
-    BINDING_GROUP_TITLE = "Vote"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a,left", "vote('A')", "A is better", tooltip="The first is better.", id="vote.a"),
-        Binding("b,right", "vote('B')", "B is better", tooltip="The second is better.", id="vote.b"),
-        Binding("t,down", "vote('')", "Tie", tooltip="Neither is better.", id="vote.tie"),
-    ]
-
-    class Cast(Message):
-        """The person has decided: for A, for B, or (empty) for neither."""
-
-        def __init__(self, place: str) -> None:
-            super().__init__()
-            self.place = place
-
-    def compose(self) -> ComposeResult:
-        yield Static("Which is better?", id="ballot-question")
-        yield Choice("vote.a")
-        yield Choice("vote.b")
-        yield Choice("vote.tie")
-
-    def action_vote(self, place: str) -> None:
-        """Say what was decided."""
-        self.post_message(self.Cast(place))
 
 
 class CompareScreen(Screen[None]):

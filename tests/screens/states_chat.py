@@ -7,7 +7,8 @@ from textual.widgets import Input
 
 from phichat.backends.base import Usage
 from phichat.history import Conversation
-from phichat.screens.compare import Ballot, CompareScreen
+from phichat.screens.compare import CompareScreen
+from phichat.screens.compare_round import Ballot
 from phichat.screens.sidebar import ConversationList
 from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, picture, settled, until, write

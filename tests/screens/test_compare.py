@@ -12,7 +12,8 @@ from phichat.backends.base import Dataset, Job, TrainSpec
 from phichat.errors import UnavailableError
 from phichat.runs import Ledger, Run
 from phichat.screens import compare
-from phichat.screens.compare import Ballot, Column, CompareScreen
+from phichat.screens.compare import CompareScreen
+from phichat.screens.compare_round import Ballot, Column
 from tests.screens.driving import picture, until, write
 from tests.screens.scripted import Script
 
