@@ -25,6 +25,8 @@ from phichat.paths import write_atomic
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 10.0
+AGAIN = "Started again"
+"""How the story of a further attempt begins."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -33,7 +35,8 @@ class ProcessJobs:
 
     A job is alive while a lock file in its folder is locked, which the system undoes however a process
     ends: no process id is ever trusted after a restart of the machine. The output is one file, appended
-    to when a failed job is started again, and an event's `seq` is its line there.
+    to when a failed job is started again. An event's `seq` is its place there, where every attempt that
+    ended has one for its end.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -131,6 +134,9 @@ class ProcessJobs:
             for line, end in lines:
                 position = end
                 event = parse(line)
+                if isinstance(event, Status) and event.detail.startswith(AGAIN):
+                    # How the attempt before has ended was told at this place, and is history now.
+                    said, last, seq = Status(state="running"), "", seq + 1
                 if isinstance(event, Status) and event.finished:
                     said = event  # the process ends the stream, not its word
                     continue
@@ -173,9 +179,12 @@ class ProcessJobs:
     def _prepare(self, folder: Path, argv: Sequence[str], cwd: Path | None) -> None:
         attempt = _read(folder / "job.json").get("attempt", 0) + 1
         if attempt > 1:
-            again = Status(state="preparing", detail=f"Started again (attempt {attempt}).")
-            with (folder / "output.log").open("a", encoding="utf-8", newline="\n") as log:
-                log.write(f"{again.model_dump_json(exclude_none=True)}\n")
+            again = Status(state="preparing", detail=f"{AGAIN} (attempt {attempt}).")
+            with (folder / "output.log").open("ab+") as log:
+                # A line that was being written when the attempt before was killed ends here.
+                log.seek(max(0, log.seek(0, os.SEEK_END) - 1))
+                end = b"" if log.read() in (b"", b"\n") else b"\n"
+                log.write(end + f"{again.model_dump_json(exclude_none=True)}\n".encode())
         (folder / "cancel").unlink(missing_ok=True)
         job = {"argv": list(argv), "cwd": str(cwd or folder), "attempt": attempt}
         write_atomic(folder / "job.json", json.dumps(job))

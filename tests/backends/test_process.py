@@ -16,7 +16,8 @@ import pytest
 from phichat.backends import _supervise
 from phichat.backends.process import ProcessJobs
 from phichat.errors import BackendError, NotFoundError
-from phichat.events import BaseEvent, Log, Metric, Status, parse
+from phichat.events import Event, Log, Metric, Status, parse
+from phichat.runs import EventLog
 
 WAIT = "import sys, time; print('started', flush=True); time.sleep(60)"
 
@@ -25,7 +26,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-async def events(jobs: ProcessJobs, name: str) -> list[BaseEvent]:
+async def events(jobs: ProcessJobs, name: str) -> list[Event]:
     return [event async for event in jobs.watch(name)]
 
 
@@ -64,6 +65,45 @@ async def test_the_end_is_told_in_the_jobs_own_words(jobs: ProcessJobs) -> None:
     assert (await events(jobs, "full"))[-1] == Status(state="failed", detail="The disk is full.").model_copy(
         update={"at": parse(failed).at, "seq": 0}
     )
+
+
+async def test_who_comes_late_to_a_job_that_went_on_is_told_all_of_it_once_and_in_order(
+    jobs: ProcessJobs, tmp_path: Path
+) -> None:
+    """One attempt said how it failed, one was killed in the middle of a line, and one succeeded."""
+    failed = Status(state="failed", detail="The disk is full.").model_dump_json()
+    killed = "import os; os.write(1, b'two\\nbroken'); os.kill(os.getpid(), 9)"
+    ends, ledger = [], EventLog(tmp_path / "events.jsonl")
+    for code in (f"print('one'); print({failed!r}); raise SystemExit(1)", killed, "print('three')"):
+        assert jobs.start("one", python(code))
+        ends.append((await kept(jobs, ledger))[-1])
+    assert [(end.state, end.detail.partition(" (")[0]) for end in ends if isinstance(end, Status)] == [
+        ("failed", "The disk is full."),
+        ("failed", "It was ended by SIGKILL. The machine may have run out of memory. Its last words: broken"),
+        ("succeeded", ""),
+    ]
+    late = await events(jobs, "one")
+    told = [said(event) for event in late]
+    again = [f"Started again (attempt {number})." for number in (2, 3)]
+    assert told == ["one", again[0], "two", "broken", again[1], "three", ""]
+    # Whoever watched from the beginning has the same, and how the earlier attempts had ended.
+    assert [event.seq for event in ledger] == list(range(9))
+    history = [event for event in ledger if not (isinstance(event, Status) and event.finished)]
+    assert [(event.seq, said(event)) for event in history] == [
+        (event.seq, said(event)) for event in late[:-1]
+    ]
+
+
+def said(event: Event) -> str:
+    return event.line if isinstance(event, Log) else str(getattr(event, "detail", ""))
+
+
+async def kept(jobs: ProcessJobs, ledger: EventLog) -> list[Event]:
+    """Watch to the end, and keep what is new."""
+    told = await events(jobs, "one")
+    for event in told:
+        ledger.append(event)
+    return told
 
 
 async def test_a_new_process_replays_from_the_beginning(jobs: ProcessJobs) -> None:
