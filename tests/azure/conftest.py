@@ -12,8 +12,11 @@ import pytest
 
 from phichat.backends.azureml import arm, storage
 from phichat.backends.azureml.backend import AzureMLBackend
+from phichat.backends.base import Job
 from tests.azure.places import Lab, lab_of
+from tests.azure.serving import play_containers, trained
 from tests.azure.standin.cloud import Cloud, opened
+from tests.azure.training import small_trainer
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +78,26 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
     yield lab
     for each in opened:
         await each.aclose()
+
+
+@pytest.fixture
+async def backend(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[AzureMLBackend]:
+    """A project in an empty workspace, whose containers are only played."""
+    trainer = small_trainer(tmp_path / "trainer", monkeypatch)
+    (trainer / "Dockerfile").write_text('CMD ["python"]\n', encoding="utf-8")
+    play_containers(monkeypatch)
+    cloud.empty()
+    cloud.workspaces.make("phichat", "phichat")
+    opened = lab_of(tmp_path)
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+async def job(cloud: Cloud, backend: AzureMLBackend, tmp_path: Path, tiny_phi3: Path) -> Job:
+    """A job of that project that has made a model."""
+    found = await trained(cloud, backend, tmp_path, tiny_phi3)
+    cloud.forget()
+    return found

@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from phichat.backends.azureml.backend import AzureMLBackend
-from phichat.backends.base import Job
+from phichat.backends.base import DeploySpec, Job
 from tests.azure.standin.cloud import Cloud
 from tests.azure.standin.others import Theirs
 from tests.azure.standin.services import endpoints
+from tests.azure.standin.services.endpoints import Live
 from tests.azure.standin.services.workspaces import ACCOUNT, CONTAINER
 from tests.azure.standin.wire import Request, Response, answer
 from tests.azure.training import ignore, line, play, spec_of, watched
@@ -56,3 +57,14 @@ class Played(Theirs):
 def play_containers(patch: pytest.MonkeyPatch) -> None:
     """Run no container of ours."""
     patch.setattr(endpoints, "Container", Played)
+
+
+def spec(job: Job, name: str = "chat", **chosen: object) -> DeploySpec:
+    return DeploySpec.model_validate({"name": name, "model": job, **chosen})
+
+
+def only(cloud: Cloud) -> tuple[dict[str, Live], dict[str, int]]:
+    """The deployments of the only endpoint, and their shares of its requests."""
+    (endpoint,) = cloud.endpoints.found.values()
+    traffic = endpoint.body["properties"].get("traffic", {})
+    return endpoint.deployments, {name: share for name, share in traffic.items() if share}

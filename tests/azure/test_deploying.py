@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from phichat.backends.azureml.backend import AzureMLBackend
-from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Job, Message
+from phichat.backends.base import ChatOptions, Deployment, Job, Message
 from phichat.errors import BackendError, NotFoundError, QuotaError
 from phichat.events import Event, Log, Step
 from tests.azure.places import lab_of
-from tests.azure.serving import play_containers, trained
+from tests.azure.serving import only, spec, trained
 from tests.azure.standin.cloud import Cloud
-from tests.azure.standin.services.endpoints import Live
-from tests.azure.standin.wire import Request
-from tests.azure.training import ignore, small_trainer
+from tests.azure.training import ignore
 
 NO_QUOTA = {"code": "OutOfQuota", "message": "OutOfQuota: Not enough cluster CPU quota for Standard_E4s_v3."}
-
-
-@pytest.fixture
-async def backend(
-    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[AzureMLBackend]:
-    """A project in an empty workspace, whose containers are only played."""
-    trainer = small_trainer(tmp_path / "trainer", monkeypatch)
-    (trainer / "Dockerfile").write_text('CMD ["python"]\n', encoding="utf-8")
-    play_containers(monkeypatch)
-    cloud.empty()
-    cloud.workspaces.make("phichat", "phichat")
-    opened = lab_of(tmp_path)
-    yield opened
-    await opened.aclose()
-
-
-@pytest.fixture
-async def job(cloud: Cloud, backend: AzureMLBackend, tmp_path: Path, tiny_phi3: Path) -> Job:
-    found = await trained(cloud, backend, tmp_path, tiny_phi3)
-    cloud.forget()
-    return found
-
-
-def spec(job: Job, name: str = "chat", **chosen: object) -> DeploySpec:
-    return DeploySpec.model_validate({"name": name, "model": job, **chosen})
-
-
-def only(cloud: Cloud) -> tuple[dict[str, Live], dict[str, int]]:
-    """The deployments of the only endpoint, and their shares of its requests."""
-    (endpoint,) = cloud.endpoints.found.values()
-    traffic = endpoint.body["properties"].get("traffic", {})
-    return endpoint.deployments, {name: share for name, share in traffic.items() if share}
 
 
 async def test_a_model_is_deployed_with_where_it_comes_from(
@@ -207,43 +170,6 @@ async def test_what_is_not_of_the_project_is_left_alone(
     for refused in (backend.deploy(spec(job), ignore), backend.delete(deployment)):
         with pytest.raises(BackendError, match="belongs to somebody else"):
             await refused
-
-
-async def test_killed_after_any_request_the_next_try_finishes(
-    cloud: Cloud, backend: AzureMLBackend, job: Job, tmp_path: Path, tiny_phi3: Path
-) -> None:
-    await backend.deploy(spec(job), ignore)
-    whole = cloud.made()
-    assert whole
-    for number in range(1, len(whole) + 1):
-        cloud.empty()
-        cloud.workspaces.make("phichat", "phichat")
-        await trained(cloud, backend, tmp_path, tiny_phi3)
-        cloud.forget()
-        before = cloud.endpoints.started
-        await _killed_after(number, cloud, job, tmp_path)
-        await backend.deploy(spec(job), ignore)
-        # A file that was on its way may go up twice; what costs is made once.
-        assert set(cloud.made()) == set(whole), f"killed after {whole[number - 1]}"
-        assert cloud.endpoints.started == before + 1
-        deployments, traffic = only(cloud)
-        assert traffic == dict.fromkeys(deployments, 100)
-
-
-async def _killed_after(number: int, cloud: Cloud, job: Job, folder: Path) -> None:
-    """Deploy, and hear of nothing any more when so many requests have changed something."""
-    backend, loop = lab_of(folder), asyncio.get_running_loop()
-    deploying = asyncio.create_task(backend.deploy(spec(job), ignore))
-
-    def kill(request: Request) -> None:
-        if len(cloud.made()) == number and request.mutating:
-            loop.call_soon_threadsafe(deploying.cancel)
-
-    cloud.after = kill
-    with pytest.raises(asyncio.CancelledError):
-        await deploying
-    cloud.after = lambda request: None
-    await backend.aclose()
 
 
 async def test_the_log_of_nothing_is_no_log(backend: AzureMLBackend, cloud: Cloud) -> None:

@@ -9,9 +9,8 @@ import pytest
 from azure.identity import DefaultAzureCredential
 
 from tests.azure.places import lab_of
-from tests.azure.serving import play_containers, trained
+from tests.azure.serving import play_containers, spec, trained
 from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
-from tests.azure.test_deploying import spec
 from tests.azure.training import ignore, small_trainer
 
 UNSAID = {"egressPublicNetworkAccess", "scaleSettings", "jobName", "osType"}

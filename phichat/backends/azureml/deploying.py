@@ -33,6 +33,7 @@ STEPS = (10, 50, 100)
 """Percent of the requests that a new deployment gets, one after the other, where that is wanted."""
 SHOWN = 20
 """Last lines of a container's log that are told when it fails."""
+ABOVE = "What it wrote last is told above; then: phichat deploy"
 TEST = ChatOptions(max_new_tokens=16, temperature=0)
 
 
@@ -202,7 +203,8 @@ class Deploying:
         except BackendError as left:
             told = f"{cause.message} It could not be removed and goes on costing: {left.message}"
             return type(cause)(told, "phichat down")
-        return cause
+        # Its log went with it.
+        return type(cause)(cause.message, ABOVE) if cause.hint.startswith("phichat logs") else cause
 
     async def _body(self, wanted: Wanted) -> Json:
         top = (await self._workspace.place()).workspace_path
@@ -269,7 +271,7 @@ def _cause(lines: list[str], error: BackendError) -> BackendError:
     for line in reversed(lines):
         if '"state": "failed"' in line or '"state":"failed"' in line:
             said = clean(line.partition('"detail": "')[2].partition('"')[0]) or clean(line)
-            return BackendError(f"The container could not serve the model: {said}", "phichat logs")
+            return BackendError(f"The container could not serve the model: {said}", ABOVE)
     known = diagnose("\n".join(lines)) if lines else None
     return type(known)(f"The container failed. {known.message}", known.hint) if known else error
 

@@ -136,5 +136,30 @@ class Stranger(Theirs):
         return answer({"predictions": [0.25]})
 
 
+class Stuck(Theirs):
+    """A container that never gets ready."""
+
+    lines = "Loading checkpoint shards:  50%"
+
+    def ready(self, route: str) -> bool:
+        return False
+
+
+class Crashing(Theirs):
+    """A container that is healthy, answers some questions, and then is gone for good."""
+
+    def __init__(self, answers: int) -> None:
+        self._left = answers
+        self.lines = "INFO: started"
+
+    def answered(self, request: Request) -> Response:
+        if self._left:
+            self._left -= 1
+            choice = {"message": {"content": SAYS}, "finish_reason": "stop"}
+            return answer({"choices": [choice], "usage": USAGE})
+        self.lines = "INFO: started\nTraceback (most recent call last):\nMemoryError: out of pages"
+        return Response(502, b"upstream connect error")
+
+
 def _event(told: Json) -> bytes:
     return f"data: {json.dumps(told)}\n\n".encode()

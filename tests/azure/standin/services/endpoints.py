@@ -26,6 +26,8 @@ class Live:
     body: Json
     state: str = "Creating"
     container: Container | Theirs | None = None
+    looks: int = 0
+    """How often its probe was tried."""
     error: Json | None = None
 
 
@@ -52,6 +54,10 @@ class Endpoints(Service):
         self.found: dict[str, Endpoint] = {}
         self.failing: list[Json] = []
         """Errors at which the next deployments' long-running operations end, before a container runs."""
+        self.instead: list[Theirs] = []
+        """Containers that the next deployments have instead of the one that they are made of."""
+        self.patience = 5
+        """Looks after which a container that is not ready has failed."""
         self.taken: set[str] = set()
         """Names of endpoints that somebody else in the region has."""
         self._operations: dict[str, Live | None] = {}
@@ -70,6 +76,7 @@ class Endpoints(Service):
         self.close()
         self.found.clear()
         self.failing.clear()
+        self.instead.clear()
         self.taken.clear()
 
     def theirs(self, path: str, container: Theirs, model: str, route: str = "/score") -> None:
@@ -222,14 +229,21 @@ class Endpoints(Service):
             folder = self.folder / str(self.started)
             folder.mkdir(parents=True)
             image = self._image(environment["build"]["contextUri"])
-            live.container = Container(folder, image, self.models.folder(told["model"]))
+            model = self.models.folder(told["model"])
+            live.container = self.instead.pop(0) if self.instead else Container(folder, image, model)
         if live.container.ready(environment["inferenceConfig"]["readinessRoute"]["path"]):
             live.state = "Succeeded"
-        if live.state == "Succeeded" or not live.container.ended:
+        live.looks += 1
+        if live.state == "Succeeded" or not (live.container.ended or self._in_vain(live)):
             return
+        what = "Liveness" if live.container.ended else "Readiness"
         live.container.kill()
-        said = "User container has crashed or terminated: Liveness probe failed. ResourceNotReady"
+        said = f"User container has crashed or terminated: {what} probe failed. ResourceNotReady"
         live.state, live.error = "Failed", {"code": "BadArgument", "message": said}
+
+    def _in_vain(self, live: Live) -> bool:
+        """Whether Azure gives a container up: only one that is played, as real ones come up in their time."""
+        return isinstance(live.container, Theirs) and live.looks >= self.patience
 
     def _image(self, url: str) -> Path:
         container, _, name = url.partition(".blob.core.windows.net/")[2].partition("/")
