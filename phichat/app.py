@@ -237,6 +237,8 @@ class PhichatApp(App[None], inherit_bindings=False):
                 return obstacle == "failed"
             case "remedy":
                 return self._remedy() is not None
+            case "sign_in" | "provision":
+                return isinstance(self.screen, StageScreen) and self.session.supports(action)
             case "setup":
                 project = self.session.project
                 return project is not None and project.root is None and isinstance(self.screen, StageScreen)
@@ -312,9 +314,43 @@ class PhichatApp(App[None], inherit_bindings=False):
         if found.command[:2] == ("models", "pull") and found.command[2:] == (self.session.base_model,):
             self.action_download()
             return
+        if self._performed(found):
+            return
         await self.action_go(found.stage)
         if isinstance(self.screen, StageScreen) and found.command:
             await self.screen.carry_out(found.command)
+
+    def _performed(self, found: Remedy) -> bool:
+        """Do what needs no other screen; whether it was that."""
+        verb = found.command[0] if found.command else ""
+        if verb == "login" and self.session.supports("sign_in"):
+            self.action_sign_in()
+        elif verb == "provision" and self.session.supports("provision"):
+            self.action_provision()
+        else:
+            return False
+        return True
+
+    def action_sign_in(self) -> None:
+        """Sign in where the work happens, then go on where one was."""
+        from phichat.screens.sign_in import SignInScreen
+
+        if self.session.project:
+            self.push_screen(SignInScreen(self.session.project), self._mended)
+
+    def action_provision(self) -> None:
+        """See what the place still needs, and make it, then go on where one was."""
+        from phichat.screens.provision import ProvisionScreen
+
+        if self.session.project:
+            self.push_screen(ProvisionScreen(self.session.project), self._mended)
+
+    async def _mended(self, done: bool | None) -> None:
+        """Let the screen look again, unless nothing has changed."""
+        mended = getattr(self.screen, "mended", None)
+        if done and mended is not None:
+            self.session.look_soon()
+            await mended()
 
     def announce(self, news: News) -> None:
         """Tell the end of long work on whatever screen one is, and call back who looks elsewhere."""

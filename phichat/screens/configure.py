@@ -64,11 +64,29 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
     SHELL: ClassVar[Mapping[str, str]] = {
         "configure.check": "phichat check",
         "configure.save": "phichat init",
+        "configure.sign_in": "phichat login",
+        "configure.provision": "phichat provision",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "save", "Save", tooltip="Write what you changed.", id="configure.save"),
         Binding("f8", "discard", "Discard", tooltip="Take back what you changed.", id="configure.discard"),
         Binding("f5", "check", "Check", tooltip="See whether everything is in place.", id="configure.check"),
+        Binding(
+            "f6",
+            "sign_in",
+            "Sign in",
+            tooltip="Sign in where the work happens.",
+            id="configure.sign_in",
+            show=False,
+        ),
+        Binding(
+            "f7",
+            "provision",
+            "Make ready",
+            tooltip="See what the place still needs, and make it.",
+            id="configure.provision",
+            show=False,
+        ),
         Binding("escape", "stop", "Stop", tooltip="Stop checking.", id="configure.stop"),
         Binding("escape", "pages", "Pages", tooltip="Back to the list of pages.", id="configure.pages"),
         Binding(
@@ -180,6 +198,8 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self._done_checking()
         self._checks = event.checks
         await self._show_page()
+        if self._page == "checks":
+            self.action_into()
 
     async def on_configure_screen_failed(self, event: Failed) -> None:
         self._done_checking()
@@ -264,10 +284,16 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         if self._checking:
             return [Static("Checking what must be in place…")]
         if self._checks is None:
-            return [Static("Not checked yet.", classes="remark"), Choice("configure.check")]
+            return [Static("Not checked yet.", classes="remark"), self._choices()]
         ok = sum(check.ok for check in self._checks)
         told = f"{ok} of {len(self._checks)} are in place." if self._checks else "Nothing has to be in place."
-        return [Static(told, classes="remark"), CheckList(self._checks), Choice("configure.check")]
+        return [Static(told, classes="remark"), CheckList(self._checks), self._choices()]
+
+    @staticmethod
+    def _choices() -> Widget:
+        """What can be done about the place where the work happens."""
+        names = ("check", "sign_in", "provision")
+        return Horizontal(*(Choice(f"configure.{name}") for name in names), classes="choices")
 
     async def _choose(self, key: tuple[str, ...], name: str) -> None:
         if self._draft and (row := self._draft.row(key)):
@@ -280,8 +306,10 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     def _explain_option(self, options: OptionList, name: str) -> None:
         """Say more about what is highlighted in a list."""
-        told = "Enter does what mends it, as far as the application can."
-        if isinstance(options, ModelList):
+        told = ""
+        if isinstance(options, CheckList):
+            told = options.told()
+        elif isinstance(options, ModelList):
             told = next((each.title for each in self._models if each.name == name), "")
         elif isinstance(options, BackendList) and self._draft:
             backends = self._draft.offers.backends
@@ -326,6 +354,14 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
             self._done_checking()
             await self._show_page()
 
+    async def action_sign_in(self) -> None:
+        """Sign in where the work happens."""
+        await self.run_action("app.sign_in")
+
+    async def action_provision(self) -> None:
+        """See what the place still needs, and make it."""
+        await self.run_action("app.provision")
+
     def action_pages(self) -> None:
         """Go back to the list of pages."""
         self.query_one("#pages").focus()
@@ -343,6 +379,8 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
                 return self._draft is not None and self._draft.changed
             case "check":
                 return self.session.project is not None and self._checking is None
+            case "sign_in" | "provision":
+                return self.session.supports(action)
             case "stop":
                 return self._checking is not None
             case "pages":
@@ -365,6 +403,10 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
                 await self.run_action("app.setup")
             case _:
                 self.notify(f"In a shell: phichat {' '.join(command)}", markup=False)
+
+    async def mended(self) -> None:
+        await super().mended()
+        await self.action_check()
 
     async def _go_to(self, page: str) -> None:
         pages = self.query_one("#pages", OptionList)

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from phichat.errors import ConfigError, PhichatError
+from phichat.errors import BackendError, ConfigError, PhichatError
 
 STAGE_OF: Mapping[str, str] = {
     "init": "configure",
@@ -36,6 +36,8 @@ STAGE_OF: Mapping[str, str] = {
     "history": "chat",
 }
 """Where in the application each command of the shell has its place."""
+SIGN_IN = "Sign in here"
+_PAGE = re.compile(r"(https://portal\.azure\.com[^\s]*)(?: \(([^)]+)\))?")
 _COMMAND = re.compile(r"\bphichat ([a-z]+)((?: +(?!or\b)[^\s'(),;…]*[^\s'(),;….:])*)")
 
 
@@ -60,6 +62,8 @@ def remedy(problem: PhichatError) -> Remedy | None:
         if stage:
             words = (found[1], *_words(found[2]))
             return Remedy(_title(words, stage), stage, words)
+    if "az login" in problem.hint and isinstance(problem, BackendError):
+        return Remedy(SIGN_IN, "configure", ("login",))  # without `az`, too
     if found := re.search(r"\b(?:pip install|az login)\b[^\n.;,]*", problem.hint):
         return Remedy("Copy the command", text=found[0].strip())
     if isinstance(problem, ConfigError):
@@ -67,10 +71,20 @@ def remedy(problem: PhichatError) -> Remedy | None:
     return None
 
 
+def page(problem: PhichatError) -> tuple[str, str] | None:
+    """The page of the web that a hint names, and what the hint says to fill in there."""
+    found = _PAGE.search(problem.hint)
+    return (found[1].rstrip(".,;"), found[2] or "") if found else None
+
+
 def _title(words: tuple[str, ...], stage: str) -> str:
     match words:
         case ("check",):
             return "Check"
+        case ("login", *_):
+            return SIGN_IN
+        case ("provision", *_):
+            return "Make it ready here"
         case ("data", "demo"):
             return "Take the demo data"
         case ("models", "pull", model):

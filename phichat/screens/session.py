@@ -265,6 +265,15 @@ class Session:
         self._ready.set()
         return deployment
 
+    def supports(self, method: str) -> bool:
+        """Whether the backend has an optional method; nothing is known before the project is open."""
+        if self.project is None:
+            return False
+        try:
+            return self.project.backend.supports(method)
+        except PhichatError:  # a broken plugin, which is told where it matters
+            return False
+
     def options(self) -> ChatOptions:
         """How to answer, as configured; once the project is open."""
         assert self.project is not None

@@ -106,6 +106,12 @@ class StageScreen(Screen[None]):
         Called when the person presses the key of an error whose hint names that command: `("data", "demo")`.
         """
 
+    async def mended(self) -> None:
+        """Look again: what was in the way, as a missing sign-in, is not there any more."""
+        await self.clear_problem()
+        if self.session.readiness.phase == "failed":
+            await self.run_action("app.retry")
+
     async def show_problem(self, error: Exception, retry: str = "") -> None:
         """Show an error above the last lines, instead of the one before; `retry` is a binding's id."""
         from phichat.screens.panels import ErrorPanel

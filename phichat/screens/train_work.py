@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
@@ -173,12 +170,9 @@ class Work(Background):
 
     def open_report(self, place: str) -> None:
         """Open a page in the browser; where there is none, say where the page is."""
-        graphical = sys.platform in ("darwin", "win32") or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
-        if graphical:
-            self._screen.app.open_url(place if "://" in place else Path(place).as_uri())
-        else:
-            self._screen.app.copy_to_clipboard(place)
-            self._screen.notify(f"There is no browser here. Its path was copied: {place}", markup=False)
+        from phichat.screens.browsing import browse
+
+        browse(self._screen.app, place)
 
     async def _look(self, train: TrainConfig | None) -> None:
         project = self._project

@@ -145,3 +145,31 @@ async def test_a_check_asks_nobody_for_a_code(nobody: Cloud, lab: Lab) -> None:
     found = [check for check in await lab().check() if not check.ok]
     assert [check.name for check in found] == ["sign-in"]
     assert not any("devicecode" in request.path for request in nobody.requests)
+
+
+async def test_who_does_not_wait_any_more_leaves_nothing_that_waits(nobody: Cloud, lab: Lab) -> None:
+    here, told = lab(), list[Event]()
+    nobody.login.waits = 2000
+    asked, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def report(event: Event) -> None:
+        told.append(event)
+        loop.call_soon_threadsafe(asked.set)
+
+    task = asyncio.create_task(here.sign_in(report))
+    await asked.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert nobody.login.waits > 0, "it did not ask to the end"
+    assert len(told) == 1
+
+
+async def test_without_a_keyring_a_sign_in_lasts_as_long_as_the_process(nobody: Cloud, lab: Lab) -> None:
+    first = lab()
+    assert not await first.sign_in(lambda event: None)
+    await first.aclose()
+    nobody.forget()
+    assert (await lab().plan(None))[0].state == "reused"
+    assert not any("devicecode" in request.path for request in nobody.requests)

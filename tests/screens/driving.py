@@ -44,7 +44,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     """Let the application work until something is so: a thread or a pump may be on its way."""
     deadline = time.monotonic() + 30
     while not condition():
-        assert time.monotonic() < deadline, "It did not come to that."
+        assert time.monotonic() < deadline, f"It did not come to that:\n{picture(pilot)}"
         await asyncio.sleep(0.01)
     await pilot.pause()
 

@@ -30,7 +30,7 @@ from phichat.backends.base import (
 from phichat.backends.local.forecast import to_answer
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.registry import Description, Registry
-from phichat.events import Event, Progress, Status
+from phichat.events import Event, Progress, Status, Step
 from phichat.models.cache import MARKER, Marker, model_folder
 from phichat.paths import user_folders
 from phichat.workflow import Project
@@ -72,6 +72,13 @@ class Script:
         self.written: list[str] = []
         """The log of every deployment."""
         self.deleted: list[str] = []
+        self.place: list[Step] | None = None
+        """What the place still needs; None: nobody has to sign in, and nothing to be made ready."""
+        self.signed = asyncio.Event()
+        """Somebody has entered the code."""
+        self.sign_in_error: Exception | None = None
+        self.making: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
+        """What happens while the place is made ready; None: it is."""
 
     def say(self, *pieces: str, finish_reason: str = "stop") -> None:
         """Give a whole answer."""
@@ -180,6 +187,30 @@ class ScriptedBackend(Backend[Settings]):
                     return
         finally:
             script.closed_answers += 1
+
+    async def sign_in(self, report: Report) -> bool:
+        told = "To sign in, open https://login.microsoft.com/device and enter ABCD1234E (until 15:20)."
+        report(Status(state="preparing", detail=told))
+        await self.script.signed.wait()
+        if self.script.sign_in_error:
+            raise self.script.sign_in_error
+        report(Status(state="running", detail="signed in as ada@contoso.com"))
+        return False
+
+    async def plan(self, spec: TrainSpec | DeploySpec | None) -> list[Step]:
+        return list(self.script.place or ()) if spec is None else []
+
+    async def provision(self, report: Report) -> None:
+        while (event := await self.script.making.get()) is not None:
+            if isinstance(event, Exception):
+                raise event
+            report(event)
+
+    @classmethod
+    def supports(cls, method: str) -> bool:
+        if method in ("sign_in", "plan", "provision"):
+            return cls.script.place is not None
+        return super().supports(method)
 
     async def aclose(self) -> None:
         self.script.closed = True

@@ -10,6 +10,7 @@ from phichat.errors import UnavailableError
 from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, phase, picture, settled, until, write
 from tests.screens.scripted import Script
+from tests.screens.states_azure import STATES_AZURE
 from tests.screens.states_chat import CHAT_STATES
 from tests.screens.states_configure import STATES_CONFIGURE, WELCOME
 from tests.screens.states_data import DATA_STATES
@@ -135,5 +136,5 @@ WITH_WEIGHTS: dict[str, State] = {
     "explained": explained,
     **CHAT_STATES,
 }
-ELSEWHERE = STATES_CONFIGURE | DATA_STATES | STATES_TRAIN | STATES_DEPLOY | STATES_FLOW
+ELSEWHERE = STATES_AZURE | STATES_CONFIGURE | DATA_STATES | STATES_TRAIN | STATES_DEPLOY | STATES_FLOW
 STATES = WITH_WEIGHTS | WITHOUT_WEIGHTS | ELSEWHERE

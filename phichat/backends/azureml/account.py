@@ -46,9 +46,12 @@ class Account:
 
     async def with_code(self, report: Report) -> bool:
         """Let a person sign in at any browser; whether it is kept."""
+        from phichat.backends.azureml.storage import stopping
+
         _installed()
-        with self.arm.translated("sign in"):
-            return await asyncio.to_thread(self.sign_in.with_code, report)
+        # Whoever does not wait any more ends the waiting: the process could not end before it.
+        with self.arm.translated("sign in"), stopping() as stop:
+            return await asyncio.to_thread(self.sign_in.with_code, report, stop)
 
     async def estimate(self, spec: TrainSpec | DeploySpec, base: str = "") -> Estimate:
         """What a training or a deployment would cost; asks nobody who you are.

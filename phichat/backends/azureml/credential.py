@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from phichat.backends.azureml.storage import StoppedError
 from phichat.events import Status
 from phichat.paths import write_atomic
 
@@ -34,6 +35,8 @@ ORDER = (
 """Who is asked for a token, in this order: the sign-in by code, then as `DefaultAzureCredential` does."""
 CACHE = "phichat"
 """The name under which the operating system's keyring keeps a sign-in by code."""
+_here: dict[tuple[Path | None, str | None], Any] = {}
+"""Sign-ins by code that nothing keeps: they last as long as this process, in every project."""
 
 
 def login_command(tenant: str | None = None) -> str:
@@ -87,18 +90,20 @@ class SignIn:
             found: AccessTokenInfo = self._credential().get_token_info(*scopes, options=wanted)
         return found
 
-    def with_code(self, report: Report) -> bool:
+    def with_code(self, report: Report, stop: threading.Event) -> bool:
         """Let a person sign in at any browser: `report` hears the address and the code. Blocks until done.
 
         Returns whether other processes are signed in too: the operating system has a keyring that keeps it.
 
         Raises:
             ClientAuthenticationError: it was refused, or nobody came in time.
+            StoppedError: nobody waits for it any more.
         """
         from azure.identity import ChainedTokenCredential
 
         for kept in (True, False):
-            code = self._by_code(kept=kept, prompt_callback=_asking(report))
+            waiting = {"prompt_callback": _asking(report), "raw_request_hook": _until(stop)}
+            code = self._by_code(kept=kept, **waiting)
             try:
                 record = code.authenticate(scopes=[MANAGEMENT], tenant_id=self.tenant)
             except Exception as error:
@@ -106,19 +111,23 @@ class SignIn:
                 if kept and "encrypt" in str(error):
                     continue
                 raise
-            if kept and self._record is not None:
-                write_atomic(self._record, record.serialize(), mode=0o600)
             break
-        report(Status(state="running", detail=f"signed in as {record.username}"))
         self._chain = ChainedTokenCredential(code)
+        if not kept:
+            _here[self._record, self.tenant] = self._chain
+        elif self._record is not None:
+            write_atomic(self._record, record.serialize(), mode=0o600)
+        report(Status(state="running", detail=f"signed in as {record.username}"))
         return kept
 
     def close(self) -> None:
         """Let go of connections."""
-        if self._chain is not None:
+        if self._chain is not None and self._chain not in _here.values():
             self._chain.close()
 
     def _credential(self) -> Any:
+        if self._chain is None:
+            self._chain = _here.get((self._record, self.tenant))
         if self._chain is None:
             from azure.identity import ChainedTokenCredential, DefaultAzureCredential
 
@@ -178,6 +187,16 @@ class _OrTheNext:
 
     def __exit__(self, *error: object) -> None:
         self._successful_credential.__exit__(*error)
+
+
+def _until(stop: threading.Event) -> Callable[[object], None]:
+    """What every request of a sign-in goes through: the first one after the stop ends it."""
+
+    def go_on(_request: object) -> None:
+        if stop.is_set():
+            raise StoppedError
+
+    return go_on
 
 
 def _asking(report: Report) -> Callable[[str, str, datetime], None]:

@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from phichat.backends.azureml.names import beside
 from phichat.backends.azureml.place import GROUP_API, IDENTITY_API, WORKSPACE_API, Place
 
+REGISTRY_USD_DAY = 0.167
+"""Of the tier Basic, used or not: learn.microsoft.com, "Azure Container Registry service tiers", 2026-11."""
+
 
 class Part(NamedTuple):
     """One resource."""
@@ -17,6 +20,8 @@ class Part(NamedTuple):
     path: str
     version: str
     body: dict[str, Any]
+    costs: str = ""
+    """What it costs by itself, in US dollars; empty: nothing, or only with what is done on it."""
 
 
 def group(place: Place) -> Part:
@@ -67,7 +72,7 @@ def _storage(place: Place, name: str) -> Part:
         },
     }
     path = place.within(f"Microsoft.Storage/storageAccounts/{name}")
-    return Part("storage account", name, path, "2023-05-01", body)
+    return Part("storage account", name, path, "2023-05-01", body, "by the GB that lies there")
 
 
 def _vault(place: Place, name: str, tenant: str) -> Part:
@@ -80,7 +85,8 @@ def _vault(place: Place, name: str, tenant: str) -> Part:
             "enableRbacAuthorization": True,
         },
     }
-    return Part("key vault", name, place.within(f"Microsoft.KeyVault/vaults/{name}"), "2023-07-01", body)
+    path = place.within(f"Microsoft.KeyVault/vaults/{name}")
+    return Part("key vault", name, path, "2023-07-01", body, "by the request")
 
 
 def _registry(place: Place, name: str) -> Part:
@@ -88,13 +94,13 @@ def _registry(place: Place, name: str) -> Part:
     properties = {"adminUserEnabled": True}
     body = {"location": place.location, "sku": {"name": "Basic"}, "properties": properties}
     path = place.within(f"Microsoft.ContainerRegistry/registries/{name}")
-    return Part("container registry", name, path, "2023-07-01", body)
+    return Part("container registry", name, path, "2023-07-01", body, f"US${REGISTRY_USD_DAY:.2f} a day")
 
 
 def _logs(place: Place, name: str) -> Part:
     body = {"location": place.location, "properties": {"sku": {"name": "PerGB2018"}}}
     path = place.within(f"Microsoft.OperationalInsights/workspaces/{name}")
-    return Part("log workspace", name, path, "2022-10-01", body)
+    return Part("log workspace", name, path, "2022-10-01", body, "by the GB that is written")
 
 
 def _insights(place: Place, name: str, logs: str) -> Part:

@@ -175,9 +175,8 @@ class Provision:
         else:
             answer = await quota_request.ask(self._arm, self._place, fit)
         if answer.state == "refused":
-            where = quota_request.page(self._place, fit)
-            self._refused.append(where)
-            self._tell(name, "failed", f"{answer.detail}. Ask at {where}")
+            self._refused.append(quota_request.page(self._place, fit))
+            self._tell(name, "failed", answer.detail)
         else:
             self._tell(name, "done" if answer.state == "granted" else "running", answer.detail)
 
@@ -193,7 +192,8 @@ class Provision:
             self._tell(part.kind, "reused", part.name)
             return found
         if self._dry:
-            self._tell(part.kind, "planned", part.name)
+            costs = f", {part.costs}" if part.costs else ""
+            self._tell(part.kind, "planned", f"{part.name}{costs}")
             return None
         with self._failing(part.kind):
             body = {**part.body, "tags": self._tags}

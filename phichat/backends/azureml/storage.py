@@ -27,7 +27,7 @@ Told = Callable[[int], None]
 
 
 class StoppedError(Exception):
-    """Nobody waits for the transfer any more."""
+    """Nobody waits for it any more."""
 
 
 class Blob(NamedTuple):

@@ -1,0 +1,190 @@
+"""Signing in where the work happens: a code to enter at any browser, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from phichat.events import Event, Status
+from phichat.screens.browsing import browse
+from phichat.screens.choice import Choice
+from phichat.screens.session import problem_of
+
+if TYPE_CHECKING:
+    from phichat.workflow import Project
+
+_SAID = re.compile(r"open (https?://\S+) and enter (\S+)(?: \((until [^)]+)\))?", re.IGNORECASE)
+"""How a backend says where to enter which code; one that says it in other words is shown in its own."""
+
+
+class Code(NamedTuple):
+    """Where to enter which code, and until when."""
+
+    address: str
+    code: str
+    until: str = ""
+
+
+def code_in(sentence: str) -> Code | None:
+    """The code that a sentence tells, if it does."""
+    found = _SAID.search(sentence)
+    return Code(found[1], found[2], found[3] or "") if found else None
+
+
+class SignInScreen(ModalScreen[bool]):
+    """A code, large, with what to do with it; gives whether somebody has signed in."""
+
+    CSS_PATH = "sign_in.tcss"
+    HELP = """
+## Sign in
+
+Open the page at any browser, here or on another machine, and enter the code there. This screen waits and
+closes by itself. Your password is never asked for here. Escape gives it up.
+"""
+    BINDING_GROUP_TITLE = "Sign in"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "copy", "Copy the code", tooltip="Copy the code.", id="sign_in.copy"),
+        Binding("o", "open", "Open the page", tooltip="Open the page in a browser.", id="sign_in.open"),
+        Binding("ctrl+r", "retry", "Try again", tooltip="Ask for another code.", id="sign_in.retry"),
+        Binding("escape", "dismiss(False)", "Cancel", tooltip="Do not sign in.", id="sign_in.close"),
+    ]
+
+    class Told(Message):
+        """The backend says how far it is."""
+
+        def __init__(self, event: Event) -> None:
+            super().__init__()
+            self.event = event
+
+    class Done(Message):
+        """Somebody has signed in."""
+
+        def __init__(self, kept: bool) -> None:
+            super().__init__()
+            self.kept = kept
+
+    class Failed(Message):
+        """Nobody has signed in."""
+
+        def __init__(self, error: Exception) -> None:
+            super().__init__()
+            self.error = error
+
+    def __init__(self, project: Project) -> None:
+        super().__init__()
+        self._project = project
+        self._code: Code | None = None
+        self._said = ""
+        self._failed = False
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="sign-in"):
+            yield Static(id="told")
+            yield Static(id="code")
+            yield Static(id="then", classes="hint")
+            yield Horizontal(
+                *(Choice(f"sign_in.{name}") for name in ("copy", "open", "retry", "close")), classes="choices"
+            )
+
+    def on_mount(self) -> None:
+        self.query_one("#sign-in").border_title = f"Sign in to {self._project.backend.title}"
+        self.action_retry()
+
+    @work(group="sign-in", exclusive=True, exit_on_error=False)
+    async def _sign_in(self) -> None:
+        try:
+            self.post_message(self.Done(await self._project.sign_in(self._report)))
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            self.post_message(self.Failed(error))
+
+    def _report(self, event: Event) -> None:
+        self.post_message(self.Told(event))
+
+    def on_sign_in_screen_told(self, event: Told) -> None:
+        if isinstance(event.event, Status) and event.event.detail:
+            self._said = event.event.detail
+            self._code = code_in(self._said)
+            self._show()
+
+    def on_sign_in_screen_done(self, event: Done) -> None:
+        said = self._said if self._code is None and self._said else "signed in"
+        lasts = (
+            "" if event.kept else " This machine has no keyring that keeps it: it ends with this application."
+        )
+        self.notify(f"{said[:1].upper()}{said[1:]}.{lasts}", markup=False)
+        self.dismiss(True)
+
+    def on_sign_in_screen_failed(self, event: Failed) -> None:
+        problem = problem_of(event.error, self._project.config.backend)
+        self._code, self._failed = None, True
+        told = Content.assemble(("✗ ", "$text-error"), problem.message)
+        self._write(told, "Escape leaves it; ctrl+r asks for another code.")
+
+    def action_retry(self) -> None:
+        """Ask for a code."""
+        self._code, self._said, self._failed = None, "", False
+        self._write(Content("Asking for a code…"), "")
+        self._sign_in()
+
+    def action_copy(self) -> None:
+        """Copy the code."""
+        if self._code:
+            self.app.copy_to_clipboard(self._code.code)
+            self.notify(f"Sent to the clipboard of your terminal: {self._code.code}", markup=False)
+
+    def action_open(self) -> None:
+        """Open the page on which the code is entered."""
+        if self._code:
+            browse(self.app, self._code.address)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done now."""
+        if action in ("copy", "open"):
+            return self._code is not None
+        if action == "retry":
+            return self._failed
+        return super().check_action(action, parameters)
+
+    def _show(self) -> None:
+        if self._code is None:
+            self._write(Content(self._said), "")
+            return
+        told = Content.assemble(
+            "Open this page in any browser, here or on another machine:\n\n",
+            (self._code.address, "bold $text-primary"),
+            "\n\nand enter this code there",
+            f", {self._code.until}:" if self._code.until else ":",
+        )
+        self._write(told, f"This screen waits, and closes by itself.\n{self._tenant()}")
+
+    def _tenant(self) -> str:
+        """Whose sign-in is wanted, where the backend makes a difference."""
+        settings = self._project.backend.settings
+        if "tenant_id" not in type(settings).model_fields:
+            return ""
+        tenant = getattr(settings, "tenant_id", "")
+        if tenant:
+            return (
+                f"It is for the tenant {tenant}, as backends.{self._project.config.backend}.tenant_id says."
+            )
+        return "If you belong to several tenants, set tenant_id on Configure, page Backend, first."
+
+    def _write(self, told: Content, then: str) -> None:
+        self.query_one("#told", Static).update(told)
+        code = self.query_one("#code", Static)
+        code.display = self._code is not None
+        code.update(Content.styled(" ".join(self._code.code) if self._code else "", "bold"))
+        self.query_one("#then", Static).update(Content(then.strip()))
+        self.refresh_bindings()
