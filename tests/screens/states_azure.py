@@ -53,7 +53,7 @@ async def needing(pilot: Pilot[None], script: Script) -> None:
     script.place, script.checks = PLAN, CHECKS
     await configuring(pilot, script)
     await pilot.press("f5")
-    await until(pilot, lambda: len(configure(pilot).query(CheckList)) == 1)
+    await until(pilot, lambda: isinstance(configure(pilot).focused, CheckList))
     await pilot.press("end")
     await until(pilot, lambda: "o: Open the page" in picture(pilot))
 
