@@ -32,7 +32,9 @@ async def chats(pilot: Pilot[None], script: Script) -> None:
 async def options(pilot: Pilot[None], script: Script) -> None:
     await versions(pilot, script)
     await pilot.press("f3")
-    chat(pilot).query_one("#option-temperature", Input).value = "5"
+    field = chat(pilot).query_one("#option-temperature", Input)
+    await until(pilot, lambda: field.has_focus)
+    field.value = "5"
     await until(pilot, lambda: "✗ Temperature" in picture(pilot))
 
 
