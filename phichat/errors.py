@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -66,3 +67,18 @@ class UnavailableError(BackendError):
 
 class UnsupportedError(BackendError):
     """This backend cannot do that: use another backend, or do without."""
+
+
+def of_the_disk(error: BaseException) -> PhichatError | None:
+    """What a person can do about a disk that is full or a file that is not theirs; None for other errors."""
+    if not isinstance(error, OSError):
+        return None
+    where = f" for {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return PhichatError(
+            f"The disk is full: there is no room{where}.", "Free some room, and run it again."
+        )
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename:
+        told = f"{error.filename} is not yours to read or write: {error.strerror}."
+        return PhichatError(told, "Work in a folder that is yours; PHICHAT_HOME and PHICHAT_CACHE move ours.")
+    return None

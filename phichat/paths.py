@@ -11,6 +11,8 @@ from pathlib import Path
 from platformdirs import PlatformDirs
 from platformdirs.api import PlatformDirsABC
 
+from phichat.errors import ConfigError
+
 PROJECT_FILE = "phichat.toml"
 STATE_FOLDER = ".phichat"
 
@@ -53,12 +55,24 @@ def find_project(start: Path) -> Path | None:
 
 
 def state_folder(project: Path | None, folders: Folders) -> Path:
-    """Where a project's runs, data and servers are kept; made on the first call, ignored by git."""
+    """Where a project's runs, data and servers are kept; made on the first call, ignored by git.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
     state = project / STATE_FOLDER if project else folders.data / "default"
-    state.mkdir(parents=True, exist_ok=True)
-    ignore = state / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        ignore = state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+    except OSError as error:
+        hint = (
+            "Copy the project to a folder that is yours."
+            if project
+            else "Set PHICHAT_HOME to another folder."
+        )
+        raise ConfigError(f"{state} cannot be written: {error.strerror}.", hint) from error
     return state
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import AsyncGenerator
@@ -25,7 +26,7 @@ from phichat.backends.base import (
     TrainSpec,
     Usage,
 )
-from phichat.errors import BackendError, ConfigError, NotFoundError, PluginError
+from phichat.errors import BackendError, ConfigError, NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Metric, Piece, Reply, Status
 from phichat.workflow import Project
 from phichat.workflow import project as project_module
@@ -157,6 +158,15 @@ async def test_a_stray_exception_is_told_as_the_plugins_fault(
 ) -> None:
     script.answers.put_nowait(ZeroDivisionError("division by zero"))
     with pytest.raises(PluginError, match="ZeroDivisionError: division by zero"):
+        async for _ in opened(memory, tmp_path).chat(QUESTION):
+            pass
+
+
+async def test_a_full_disk_is_not_the_plugins_fault(
+    memory: type[Memory], script: Script, tmp_path: Path
+) -> None:
+    script.answers.put_nowait(OSError(errno.ENOSPC, "No space left on device"))
+    with pytest.raises(PhichatError, match="The disk is full"):
         async for _ in opened(memory, tmp_path).chat(QUESTION):
             pass
 

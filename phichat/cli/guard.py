@@ -8,7 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from phichat.errors import PhichatError
+from phichat.errors import PhichatError, of_the_disk
 
 INTERRUPTED = 130
 
@@ -35,7 +35,7 @@ def guarded(run: Callable[[], int]) -> int:
         tell(error)
         return error.exit_code
     except Exception as error:
-        tell(_unexpected(error))
+        tell(of_the_disk(error) or _unexpected(error))
         return 1
 
 

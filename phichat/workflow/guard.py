@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from phichat.backends.registry import Registry
-from phichat.errors import PhichatError, PluginError
+from phichat.errors import PhichatError, PluginError, of_the_disk
 
 T = TypeVar("T")
 
@@ -36,13 +36,13 @@ class Guard:
 
     @contextlib.contextmanager
     def blamed(self) -> Any:
-        """Turn whatever is not an error of ours into a `PluginError` that names the package."""
+        """Turn what is neither our error nor the disk's into a `PluginError` that names the package."""
         try:
             yield
         except PhichatError:
             raise
         except Exception as error:
-            raise self.fault(error) from error
+            raise of_the_disk(error) or self.fault(error) from error
 
     def fault(self, error: BaseException) -> PluginError:
         """A stray exception as the sentence that a person sees."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -53,6 +54,34 @@ def test_a_traceback_that_cannot_be_written_does_not_hide_the_error(
     home.write_text("a file where the folder should be", encoding="utf-8")
     assert raising(KeyError("oops")) == 1
     assert capsys.readouterr().err == "phichat: This should not have happened: KeyError: 'oops'.\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left", "/data/x"),
+            "The disk is full: there is no room for /data/x.",
+        ),
+        (OSError(errno.ENOSPC, "No space left"), "The disk is full: there is no room."),
+        (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x is not yours to read or write"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "/x is not yours to read or write"),
+    ],
+)
+def test_what_is_wrong_with_the_disk_is_no_mistake_of_ours(
+    error: OSError, told: str, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    assert raising(error) == 1
+    assert capsys.readouterr().err.startswith(f"phichat: {told}")
+    assert not home.exists(), "there is no traceback to write"
+
+
+def test_a_project_that_cannot_keep_its_state_says_so(phichat: Run, folder: Path) -> None:
+    phichat("init")
+    (folder / ".phichat").write_text("a file where the folder should be", encoding="utf-8")
+    done = phichat("status")
+    assert (done.code, done.out) == (2, "")
+    assert f"{folder / '.phichat'} cannot be written: File exists." in done.err
 
 
 def test_secrets_are_masked_everywhere(capsys: pytest.CaptureFixture[str], home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import sys
@@ -23,6 +24,8 @@ from phichat.data import (
     open_prepared,
     prepare,
 )
+from phichat.data.child import main
+from phichat.data.request import OUTCOME_FILE, REQUEST_FILE, Outcome, Request
 from phichat.data.rows import problems
 from phichat.data.told import facts
 from phichat.errors import ConfigError, DataError
@@ -277,6 +280,21 @@ async def test_the_parent_loads_nothing_heavy(tmp_path: Path) -> None:
     )
     printed, _ = await process.communicate()
     assert printed.strip() == b"[]"
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_source: str, _options: DataOptions, rows: Path, _report: Any) -> None:
+        (rows / "spool").write_bytes(b"much")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("phichat.data.work.work", full)
+    (tmp_path / REQUEST_FILE).write_text(
+        Request(source="demo", options=DataOptions()).model_dump_json(), encoding="utf-8"
+    )
+    assert main(tmp_path) == 1
+    outcome = Outcome.model_validate_json((tmp_path / OUTCOME_FILE).read_text("utf-8"))
+    assert (outcome.error, outcome.message) == ("DataError", "The disk is full: there is no room.")
+    assert left(tmp_path) == [OUTCOME_FILE, REQUEST_FILE], "what was begun makes room"
 
 
 async def test_a_share_that_few_rows_miss_is_explained(tmp_path: Path) -> None:
