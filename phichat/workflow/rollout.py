@@ -52,6 +52,8 @@ async def shift(project: Project, weights: Mapping[str, int], report: Report) ->
 async def rollback(project: Project, report: Report) -> DeploymentState:
     """Give all requests back to the deployment that answered before; it is the current one then.
 
+    One that was interrupted is finished by the next: it does not go back and forth.
+
     Raises:
         NotFoundError: there is none.
     """
@@ -59,9 +61,13 @@ async def rollback(project: Project, report: Report) -> DeploymentState:
     serving = await project.serving.current()
     mine = {state.endpoint for state in states if serving and state.deployment.id == serving[0].id}
     before = [state for state in states if state.previous and state.healthy]
-    chosen = next((state for state in before if state.endpoint in mine), before[0] if before else None)
+    begun = await project.serving.turned()
+    chosen = next((state for state in states if state.deployment.id == begun and state.healthy), None)
+    chosen = chosen or next((state for state in before if state.endpoint in mine), None)
+    chosen = chosen or (before[0] if before else None)
     if chosen is None:
         raise NotFoundError("There is no earlier deployment to go back to.", "phichat deploy")
+    await project.serving.turning(chosen.deployment)
     await project.serving.set_traffic(chosen.endpoint, {chosen.deployment.id: 100}, report)
     await project.serving.use(chosen)
     return chosen

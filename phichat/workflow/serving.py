@@ -56,6 +56,7 @@ class Serving:
         self._base_model = config.base_model or models.DEFAULT
         # One for each backend: who switches to another one and back finds what was there.
         self._current_file = state / "current" / f"{config.backend}.json"
+        self._turning_file = state / "current" / f"{config.backend}.turning"
         self.lifetimes = Lifetimes(state / "lifetimes" / f"{config.backend}.json")
         self._guard = guard
         self._backend = backend
@@ -168,6 +169,17 @@ class Serving:
         await self._remember(spec, state.deployment)
         return state.deployment
 
+    async def turning(self, deployment: Deployment) -> None:
+        """Keep that all requests are about to go to a deployment, until `use` says that they do."""
+        await asyncio.to_thread(write_atomic, self._turning_file, deployment.id)
+
+    async def turned(self) -> str:
+        """The id of the deployment that requests were to go to when somebody was interrupted; or empty."""
+        try:
+            return await asyncio.to_thread(self._turning_file.read_text, encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
     async def shift(self, deployment: Deployment, report: Report) -> None:
         """Let one deployment answer all requests of its endpoint: a new one, or an earlier one again.
 
@@ -220,6 +232,7 @@ class Serving:
     async def _remember(self, spec: DeploySpec, deployment: Deployment) -> None:
         current = _Current(base_model=self._base_model, spec=spec, deployment=deployment)
         await asyncio.to_thread(write_atomic, self._current_file, current.model_dump_json())
+        await asyncio.to_thread(self._turning_file.unlink, missing_ok=True)
 
     def _current(self) -> _Current | None:
         """The deployment made last on this backend, if the config still asks for the same model."""

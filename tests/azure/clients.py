@@ -1,7 +1,7 @@
 """Clients that are processes of their own, and can be killed: forked from one that has loaded all libraries.
 
-As a script it is that process. It reads one JSON object a line: a project's folder and a specification; a new
-process submits it. `wait` is answered with the end of one.
+As a script it is that process. It reads one JSON object a line: a project's folder, and a specification that
+a new process submits or a command line that it runs. `wait` is answered with the end of one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ LIBRARIES = (
     "httpx",
     "tests.azure.places",
     "phichat.backends.azureml.storage",
+    "phichat.backends.azureml.backend",
+    "phichat.cli.verbs.deploy",
+    "phichat.cli.narration",
+    "phichat.workflow",
 )
 
 
@@ -40,6 +44,10 @@ class Clients:
         """Start a client that submits a training; its process id."""
         told = {"folder": str(folder), "trainer": str(trainer), "spec": spec.model_dump(mode="json")}
         return self._ask(told)
+
+    def run(self, folder: Path, trainer: Path, *argv: str) -> int:
+        """Start a client that runs a command line in a project; its process id."""
+        return self._ask({"folder": str(folder), "trainer": str(trainer), "argv": argv})
 
     def wait(self, pid: int) -> int:
         """Its exit code, or the number of the signal that ended it, negative."""
@@ -88,16 +96,13 @@ def main() -> None:
 def _become(request: dict[str, Any]) -> None:
     code = 1
     try:
-        asyncio.run(_submit(request))
-        code = 0
+        code = _work(request)
     finally:
         os._exit(code)
 
 
-async def _submit(request: dict[str, Any]) -> None:
+def _work(request: dict[str, Any]) -> int:
     from phichat.backends.azureml import arm, assets, environment
-    from tests.azure.places import lab_of
-    from tests.azure.training import ignore
 
     async def pause(seconds: float) -> None:
         await asyncio.sleep(0)
@@ -105,6 +110,27 @@ async def _submit(request: dict[str, Any]) -> None:
     arm.pause = pause
     # A small trainer: nobody runs it here.
     assets.bundled = environment.bundled = lambda name: Path(request["trainer"])  # type: ignore[attr-defined]
+    if "argv" in request:
+        return _command(request)
+    asyncio.run(_submit(request))
+    return 0
+
+
+def _command(request: dict[str, Any]) -> int:
+    from phichat.cli import main
+
+    os.chdir(request["folder"])
+    os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1):
+        os.dup2(nowhere, number)
+    return main(request["argv"])
+
+
+async def _submit(request: dict[str, Any]) -> None:
+    from tests.azure.places import lab_of
+    from tests.azure.training import ignore
+
     backend = lab_of(Path(request["folder"]))
     await backend.submit(TrainSpec.model_validate(request["spec"]), ignore)
     await backend.aclose()
