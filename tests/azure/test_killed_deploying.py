@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,12 +125,12 @@ def answering(cloud: Cloud) -> bool:
 
 def saved(cloud: Cloud) -> Callable[[], None]:
     """Makes the cloud again as it is now."""
-    kept = [cloud.endpoints, cloud.models, cloud.registered]
+    kept: list[Any] = [cloud.endpoints, cloud.models, cloud.registered]
     states = [copy.deepcopy(each.found) for each in kept]
 
     def restore() -> None:
         for service, state in zip(kept, states, strict=True):
-            service.found = copy.deepcopy(state)  # type: ignore[assignment]
+            service.found = copy.deepcopy(state)
         if not cloud.registered.found:
             cloud.blobs.clear()
         cloud.forget()
