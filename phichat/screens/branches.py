@@ -9,7 +9,7 @@ from phichat.screens.conversation import Turn, TurnState, Versions
 
 if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions
-    from phichat.history import ConversationLog, StoredMessage, Transcript
+    from phichat.history import ConversationLog, Snippet, StoredMessage, Transcript
 
 STATES: dict[str, TurnState] = {
     "complete": "done",
@@ -55,6 +55,30 @@ def notes_of(transcript: Transcript, question_id: str) -> tuple[str, ...]:
         found.insert(0, message.content)
         before = message.parent_id
     return tuple(found)
+
+
+def where_said(turns: list[Turn], transcript: Transcript, message_id: str) -> Turn | None:
+    """The turn that shows a message: as its question, its answer, or what the model read with it."""
+    from phichat.history.prompting import is_note
+
+    for turn in turns:
+        if message_id in (turn.kept, turn.answer_id):
+            return turn
+        before = transcript.message(turn.kept).parent_id if turn.kept else None
+        while before and is_note(message := transcript.message(before)):
+            if message.id == message_id:
+                return turn
+            before = message.parent_id
+    return None
+
+
+def share_of(text: str, snippet: Snippet | None) -> float:
+    """How far into a text what was searched for is, from 0 to 1."""
+    if snippet is None or not snippet.marks:
+        return 0.0
+    start, end = snippet.marks[0]
+    at = text.find(snippet.text[start:end])
+    return max(0, at) / max(1, len(text))
 
 
 def source_of(message: StoredMessage) -> str:

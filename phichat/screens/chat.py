@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from phichat.screens.messages import Said
     from phichat.screens.options import OptionsPanel
     from phichat.screens.panels import ModelPanel
-    from phichat.screens.sidebar import Sidebar
+    from phichat.screens.sidebar import Row, Sidebar
 
 
 class ChatScreen(TalkScreen):
@@ -58,11 +58,15 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             self.conversation_id = conversation_id
 
     class Opened(Message):
-        """A stored conversation is read."""
+        """A stored conversation is read, to be shown from its end or where something was found."""
 
-        def __init__(self, log: ConversationLog) -> None:
+        def __init__(self, log: ConversationLog, hit: Row | None = None) -> None:
             super().__init__()
             self.log = log
+            self.hit = hit
+
+    class Elsewhere(Message):
+        """What was found is in another version of the conversation than was shown."""
 
     class Copied(Message):
         """Something is in a clipboard."""
@@ -147,6 +151,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
     async def action_new(self) -> None:
         """Begin an empty conversation."""
         await self._open(Conversation())
+        self._focus_prompt()
 
     async def action_to_prompt(self) -> None:
         """Go back to the prompt, out of what is open beside it."""
@@ -218,12 +223,19 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         # After the refresh in which the earlier turns get their place.
         self.call_after_refresh(view.scroll_page_up, animate=False)
 
-    def action_on(self) -> None:
-        """Scroll down."""
-        self._transcript.scroll_page_down(animate=False)
+    async def action_on(self) -> None:
+        """Scroll down; from the bottom of what is shown, into the later turns."""
+        view = self._transcript
+        if view.later and view.scroll_y >= view.max_scroll_y:
+            await view.load_later()
+            self.refresh_bindings()
+        self.call_after_refresh(view.scroll_page_down, animate=False)
 
-    def action_end(self) -> None:
+    async def action_end(self) -> None:
         """Go to the end, and follow it from there."""
+        if self._transcript.later:
+            await self._transcript.show(self.conversation)
+            self.refresh_bindings()
         self._transcript.anchor()
 
     def on_said_copy(self, event: Said.Copy) -> None:
@@ -273,7 +285,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             return
         if self.has_class("-narrow"):
             await self._close_aside()
-        self._read(event.row.conversation.id, event.row.message_id)
+        self._read(event.row.conversation.id, event.row)
 
     async def on_sidebar_renamed(self, event: Sidebar.Renamed) -> None:
         log = self.conversation.log
@@ -338,15 +350,19 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         self.refresh_bindings()
 
     @work(group="history", exclusive=True, exit_on_error=False)
-    async def _read(self, conversation_id: str, message_id: str = "") -> None:
+    async def _read(self, conversation_id: str, hit: Row | None = None) -> None:
         """Read a stored conversation; with a message that is on another branch, on that one."""
         try:
             log = await self.session.conversation(conversation_id)
-            if message_id and message_id not in {message.id for message in log.branch}:
-                await log.show(message_id)
-            self.post_message(self.Opened(log))
+            if hit and hit.message_id and hit.message_id not in {message.id for message in log.branch}:
+                await log.show(hit.message_id)
+                self.post_message(self.Elsewhere())
+            self.post_message(self.Opened(log, hit if hit and hit.message_id else None))
         except Exception as error:
             self.post_message(self.Failed(Turn("", state="failed"), problem_of(error)))
+
+    def on_chat_screen_elsewhere(self) -> None:
+        self.notify("It is in another version of this conversation, which is shown now.", timeout=6)
 
     async def on_chat_screen_opened(self, event: Opened) -> None:
         """Go on with a stored conversation; a question that nobody answered waits in the prompt."""
@@ -356,16 +372,32 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         conversation = Conversation(log=event.log, options=options_of(event.log.transcript))
         conversation.read()
         await self._open(conversation)
+        if not event.hit:
+            self._focus_prompt()
         self._prompt.remember([turn.question for turn in conversation.turns])
         if question and not self._prompt.text:
             self._prompt.put(question)
+        if event.hit:
+            await self._go_to_hit(event.log, event.hit)
+
+    async def _go_to_hit(self, log: ConversationLog, hit: Row) -> None:
+        """Show the message that a search has found, and the place in it."""
+        from phichat.screens.branches import share_of, where_said
+
+        turn = where_said(self.conversation.turns, log.transcript, hit.message_id)
+        if turn is None:  # as a question that nobody answered: it is in the prompt
+            self._focus_prompt()
+            return
+        answer = turn.answer_id == hit.message_id
+        share = share_of(turn.answer if answer else turn.question, hit.snippet)
+        await self._transcript.show_message(turn, answer=answer, share=share)
+        self.refresh_bindings()
 
     async def _open(self, conversation: Conversation) -> None:
         self.conversation = conversation
         self._end_change()
         self._fill_options()
         await self._transcript.show(conversation)
-        self._focus_prompt()
         self.refresh_bindings()
 
     # The clipboard

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.widget import Widget
 from textual.widgets import Static
 
 from phichat.screens.conversation import Conversation, Turn
@@ -78,6 +79,8 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
         super().__init__()
         self._session = session
         self._conversation = conversation
+        self.later = 0
+        """How many turns are not mounted and later than those that are: after going to one of the middle."""
 
     def compose(self) -> ComposeResult:
         yield Welcome(self._session)
@@ -87,31 +90,59 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
 
     @property
     def hidden(self) -> int:
-        """How many of the conversation's turns are not mounted, all of them earlier than those that are."""
-        return len(self._conversation.turns) - len(self.query_children("TurnView"))
+        """How many of the conversation's turns are not mounted and earlier than those that are."""
+        return len(self._conversation.turns) - len(self.query_children("TurnView")) - self.later
 
     def show_session(self) -> None:
         """Show the session as it is now, where the conversation is empty."""
         for welcome in self.query_children(Welcome):
             welcome.show()
 
-    async def show(self, conversation: Conversation) -> None:
-        """Show another conversation, from its end."""
+    async def show(self, conversation: Conversation, at: Turn | None = None) -> None:
+        """Show another conversation, from its end or around one of its turns."""
         from phichat.screens.messages import TurnView
 
         self._conversation = conversation
-        tail = conversation.turns[-TAIL:]
+        turns = conversation.turns
+        end = min(len(turns), turns.index(at) + TAIL // 2 + 1) if at else len(turns)
+        self.later = len(turns) - end
         async with self.batch():
             await self.remove_children()
-            await self.mount_all([TurnView(turn) for turn in tail] or [Welcome(self._session)])
-        await self._offer_earlier()
+            shown = turns[max(0, end - TAIL) : end]
+            await self.mount_all([TurnView(turn) for turn in shown] or [Welcome(self._session)])
+        await self._offer_more()
         self.anchor()
+        if at:
+            self.release_anchor()
+
+    async def show_message(self, turn: Turn, *, answer: bool, share: float) -> None:
+        """Go to where something was said: so far into the question of a turn, or into its answer."""
+        from phichat.screens.messages import Answer, Question
+
+        if not self.view(turn):
+            await self.show(self._conversation, turn)
+        self.release_anchor()
+        if view := self.view(turn):
+            said = view.query_one(Answer if answer else Question)
+            # After the refresh in which it gets its place, and can be focused.
+            self.call_after_refresh(self._go_into, said, share)
+
+    def _go_into(self, said: Widget, share: float) -> None:
+        """Focus a message, and scroll so that a part of it is in the upper third."""
+        said.focus(scroll_visible=False)
+        place = said.virtual_region
+        y = said.parent.virtual_region.y if isinstance(said.parent, Widget) else 0
+        at = y + place.y + round(place.height * share) - self.size.height // 3
+        self.scroll_to(y=max(0, at), animate=False, immediate=True)
 
     async def add(self, turn: Turn) -> None:
         """Show a new turn and go there."""
         # Imported with the first turn: Markdown would cost a fifth of the time to the first frame.
         from phichat.screens.messages import TurnView
 
+        if self.later:
+            await self.show(self._conversation)
+            return
         async with self.batch():
             await self.query_children(Welcome).remove()
             await self.mount(TurnView(turn))
@@ -119,7 +150,7 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
         if len(self.query_children(TurnView)) > TAIL + SLACK:
             for view in self.query_children(TurnView)[:-TAIL]:
                 await view.remove()
-            await self._offer_earlier()
+            await self._offer_more()
 
     async def follow(self) -> None:
         """Show what became of the conversation: turns that were taken away, and others in their place."""
@@ -128,6 +159,9 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
         turns = self._conversation.turns
         stay = [view for view in self.query_children(TurnView) if view.turn in turns]
         after = turns.index(stay[-1].turn) + 1 if stay else 0
+        if stay and self.later:  # they are read from the middle: there they stay
+            await self.show(self._conversation, stay[-1].turn)
+            return
         if not stay or len(turns) - after > TAIL:
             await self.show(self._conversation)
             return
@@ -154,8 +188,19 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
         first = self.query_children(TurnView).first()
         async with self.batch():
             await self.mount_all([TurnView(turn) for turn in turns], before=first)
-            await self._offer_earlier()
+            await self._offer_more()
         self.call_after_refresh(self.scroll_to_widget, first, top=True, animate=False, immediate=True)
+
+    async def load_later(self) -> None:
+        """Show more of the later turns."""
+        from phichat.screens.messages import TurnView
+
+        begin = len(self._conversation.turns) - self.later
+        turns = self._conversation.turns[begin : begin + TAIL]
+        self.later -= len(turns)
+        async with self.batch():
+            await self.mount_all([TurnView(turn) for turn in turns])
+            await self._offer_more()
 
     def view(self, turn: Turn) -> TurnView | None:
         """What shows a turn; None if it is not mounted."""
@@ -163,9 +208,12 @@ class Transcript(VerticalScroll, can_focus=False, inherit_bindings=False):
 
         return next((view for view in self.query_children(TurnView) if view.turn is turn), None)
 
-    async def _offer_earlier(self) -> None:
+    async def _offer_more(self) -> None:
         await self.query_children("Choice").remove()
-        if self.hidden:
+        if self.hidden or self.later:
             from phichat.screens.choice import Choice
 
-            await self.mount(Choice("chat.earlier"), before=0)
+            if self.hidden:
+                await self.mount(Choice("chat.earlier"), before=0)
+            if self.later:
+                await self.mount(Choice("chat.end"))

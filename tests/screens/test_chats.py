@@ -11,9 +11,12 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from phichat.history import Conversation
+from phichat.history.notes import Note
 from phichat.screens.exporting import ExportScreen, free, slug
+from phichat.screens.messages import Answer, Question
 from phichat.screens.options import OptionsPanel
-from phichat.screens.sidebar import ConversationList, Sidebar
+from phichat.screens.sidebar import ConversationList, Row, Sidebar
+from phichat.screens.transcript import Transcript
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, picture, prompt, settled, until, write
 from tests.screens.scripted import Script
@@ -222,3 +225,74 @@ async def test_all_projects_are_shown_when_asked_for(pilot: Pilot[None], script:
     await pilot.press("down", "a")
     await until(pilot, lambda: len(shown.query_one(ConversationList).options) == 2)
     assert "Elsewhere" in picture(pilot)
+
+
+async def kept(pilot: Pilot[None], turns: int) -> str:
+    """A long conversation in the history, with a word in its middle that is nowhere else; gives its id."""
+    log = await chat(pilot).session.conversation()
+    for number in range(turns):
+        question = await log.ask(f"Question {number}?")
+        text = "\n\n".join(f"Line {line}." for line in range(60)) if number == turns // 2 else "Yes."
+        middle = text.replace("Line 40.", "Line 40 has a kittiwake.")
+        await log._add("assistant", middle, question.id)
+    return log.conversation.id
+
+
+async def test_a_hit_in_the_middle_of_a_long_conversation_is_shown(pilot: Pilot[None]) -> None:
+    await kept(pilot, 40)
+    shown = await sidebar(pilot, 1)
+    await write(pilot, "kittiwake")
+    await until(pilot, lambda: bool(shown._rows and shown._rows[0].message_id))
+    await pilot.press("enter")
+    await until(pilot, lambda: "Line 40 has a kittiwake." in picture(pilot))
+    held, view = chat(pilot), chat(pilot).query_one(Transcript)
+    assert isinstance(held.focused, Answer)
+    assert held.focused.turn is held.conversation.turns[20]
+    assert len(view.query("TurnView")) == 10
+    assert (view.hidden, view.later) == (16, 14)
+    await pilot.press("ctrl+end")
+    await until(pilot, lambda: "Question 39?" in picture(pilot))
+    assert (view.hidden, view.later) == (30, 0)
+
+
+async def test_a_question_from_the_middle_goes_to_the_end(pilot: Pilot[None], script: Script) -> None:
+    found = await kept(pilot, 40)
+    (hit, *_) = await project(pilot).history.search("kittiwake")
+    chat(pilot)._read(found, Row(hit.conversation, hit.snippet, hit.message_id or ""))
+    await until(pilot, lambda: "kittiwake" in picture(pilot))
+    view = chat(pilot).query_one(Transcript)
+    view.scroll_end(animate=False)
+    await pilot.press("pagedown")
+    await until(pilot, lambda: view.later == 4)
+    script.say("Done.")
+    await ask(pilot, "And?")
+    await settled(pilot)
+    assert "Done." in picture(pilot)
+    assert view.later == 0
+
+
+async def test_a_hit_in_another_version_is_shown_and_that_is_said(pilot: Pilot[None], script: Script) -> None:
+    script.say("Lyon.")
+    await ask(pilot, "Capital of France?")
+    await settled(pilot)
+    script.say("Paris.")
+    await pilot.press("ctrl+r")
+    await settled(pilot)
+    shown = await sidebar(pilot, 1)
+    await write(pilot, "lyon")
+    await until(pilot, lambda: bool(shown._rows and shown._rows[0].message_id))
+    await pilot.press("enter")
+    await until(pilot, lambda: "Lyon." in picture(pilot))
+    assert any("another version" in each.message for each in pilot.app._notifications)
+    assert isinstance(chat(pilot).focused, Answer)
+
+
+async def test_a_hit_in_a_note_leads_to_its_question(
+    pilot: Pilot[None],
+) -> None:
+    log = await chat(pilot).session.conversation()
+    await log.ask("And now?", [Note("The keeper was called Ada.", "excerpt x y")])
+    await log._add("assistant", "Ada.", log.branch[-1].id)
+    note = log.branch[0]
+    chat(pilot)._read(log.conversation.id, Row(log.conversation, None, note.id))
+    await until(pilot, lambda: isinstance(chat(pilot).focused, Question))
