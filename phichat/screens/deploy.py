@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events
@@ -12,11 +12,13 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
 
-from phichat.backends.base import DeploymentState, DeploySpec, Job
+from phichat.backends.base import DeploymentState, Job, Resource
 from phichat.errors import PhichatError
 from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
 from phichat.screens.deploy_named import NamedModel
+from phichat.screens.deploy_plan import plan, question
+from phichat.screens.deploy_rows import about, alive, listed, name_of
 from phichat.screens.deploy_story import Story
 from phichat.screens.deploy_work import (
     Candidate,
@@ -27,17 +29,15 @@ from phichat.screens.deploy_work import (
 )
 from phichat.screens.listing import Listing
 from phichat.screens.question import Question
-from phichat.screens.session import Session
+from phichat.screens.session import Session, short_name
 from phichat.screens.stage import StageScreen
 from phichat.screens.train_panels import Trouble
-from phichat.screens.wording import size
-from phichat.workflow.estimates import hourly, price
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
 
 Place = Literal["opening", "trouble", "list", "choose"]
-CHOICES = ("new", "use", "call", "logs", "shift", "delete", "stop")
+CHOICES = ("new", "use", "call", "logs", "shift", "rollback", "delete", "stop")
 
 
 class DeployScreen(StageScreen):
@@ -47,6 +47,9 @@ class DeployScreen(StageScreen):
     SHELL: ClassVar[Mapping[str, str]] = {
         "deploy.new": "phichat deploy RUN",
         "deploy.call": "phichat chat -p TEXT",
+        "deploy.logs": "phichat logs NAME",
+        "deploy.shift": "phichat traffic NAME=PERCENT …",
+        "deploy.rollback": "phichat rollback",
         "deploy.delete": "phichat down NAME",
         "deploy.reload": "phichat status",
     }
@@ -54,8 +57,9 @@ class DeployScreen(StageScreen):
     HELP = """
 ## Deploy
 
-The deployments of this project: which model each serves, whether it is healthy, and what it costs. N makes
-another model answer; Enter lets the chats be with the deployment under the cursor.
+The deployments of this project: which model each serves, how many of the requests it answers, whether it
+is healthy, and what it costs. N makes another model answer, after a look at the steps and the price; Enter
+lets the chats be with the deployment under the cursor. What others have made can only be chatted with.
 """
     BINDING_GROUP_TITLE = "Deploy"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -68,9 +72,17 @@ another model answer; Enter lets the chats be with the deployment under the curs
         Binding(
             "b",
             "shift",
-            "All traffic here",
-            tooltip="Let it answer all requests: a new one, or an earlier one again.",
+            "Requests",
+            tooltip="Let it answer some of the requests, or all: at once or in steps.",
             id="deploy.shift",
+            show=False,
+        ),
+        Binding(
+            "r",
+            "rollback",
+            "Roll back",
+            tooltip="Give all requests back to the one that answered before.",
+            id="deploy.rollback",
             show=False,
         ),
         Binding("x", "delete", "Delete", tooltip="Stop and delete it.", id="deploy.delete", show=False),
@@ -85,6 +97,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
         self.place: Place = "opening"
         self.work = Work(session, self)
         self.states: dict[str, DeploymentState] = {}
+        self.resources: Sequence[Resource] = ()
         self.deploying = False
         self._candidates: list[Candidate] = []
         self._obstacle = Trouble()
@@ -100,6 +113,8 @@ another model answer; Enter lets the chats be with the deployment under the curs
             with Vertical(id="there"):
                 yield Static(id="nothing")
                 yield self._list
+                yield Static(id="about")
+                yield Static(id="alive")
                 yield Horizontal(*(Choice(f"deploy.{name}") for name in CHOICES), classes="choices")
                 with VerticalScroll(id="story"):
                     yield self._story
@@ -133,7 +148,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
     def deploy(self, model: Job | str, *, then_chat: bool = False) -> None:
         """Deploy a model, after a question where it costs or has to be downloaded; then, if wanted, chat."""
         self._go("list")
-        self._story.begin(f"Deploying {model.id if isinstance(model, Job) else model}")
+        self._story.begin(f"Deploying {model.id if isinstance(model, Job) else short_name(model)}")
         self.deploying = True
         self.refresh_bindings()
         self.work.price(model, then_chat=then_chat)
@@ -143,27 +158,12 @@ another model answer; Enter lets the chats be with the deployment under the curs
     def on_seen(self, event: Seen) -> None:
         """The deployments are known, and the models that could be deployed."""
         self.states = {state.deployment.id: state for state in event.states}
-        rates = {each.name: each.usd_per_hour for each in event.resources}
+        self.resources = event.resources
         shared = self.work.supports("set_traffic")
-        # Where a deployment has the name of its model, that is said once.
-        other = any(state.model not in ("", name) for name, state in self.states.items())
-        head = [
-            "",
-            "Deployment",
-            *(["Model"] if other else []),
-            "Cost",
-            *(["Traffic"] if shared else []),
-            "State",
-        ]
-        rows = {}
-        for name, state in self.states.items():
-            here = Content.styled("▸" if (state.model or name) == event.current else " ", "$text-primary")
-            traffic = [Content(f"{state.traffic} %")] if shared else []
-            cost = Content(hourly(rates.get(name, 0.0)))
-            model = [Content(state.model)] if other else []
-            rows[name] = [here, Content(name), *model, cost, *traffic, _health(state)]
+        head, rows = listed(event.states, event.resources, self.session.answering, shared=shared)
         self._list.show(head, rows)
         self._list.display = bool(rows)
+        self._tell_about()
         self.query_one("#nothing", Static).update("" if rows else "Nothing is deployed yet.")
         self.query_one("#nothing").display = not rows
         self._candidates = list(event.candidates)
@@ -177,8 +177,8 @@ another model answer; Enter lets the chats be with the deployment under the curs
 
     def on_priced(self, event: Priced) -> None:
         """What it would take is known: what costs or has to be downloaded is asked about."""
-        question = _question(event.spec, price(event.estimate), event.estimate.download_bytes)
-        if not question:
+        asked = question(event.spec, event.estimate)
+        if not asked:
             self.work.deploy(event.model, then_chat=event.then_chat)
             return
 
@@ -188,7 +188,8 @@ another model answer; Enter lets the chats be with the deployment under the curs
             else:
                 self._end("Not deployed.")
 
-        self.app.push_screen(Question(question), answered)
+        self._end("")
+        self.app.push_screen(Question(asked, details=plan(event)), answered)
 
     def on_happened(self, event: Happened) -> None:
         self._story.tell(event.event)
@@ -204,6 +205,8 @@ another model answer; Enter lets the chats be with the deployment under the curs
     def on_said(self, event: Said) -> None:
         self._end("")
         self._story.say(event.title, event.text)
+        # Of a log the end is what one looks for; it is there after the next refresh.
+        self.call_after_refresh(self.query_one("#story").scroll_end, animate=False)
 
     async def on_refused(self, event: Refused) -> None:
         """Something could not be done, or was not wanted any more."""
@@ -222,6 +225,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
         """Choose a model to deploy."""
         if self._project:
             self._named.home = self._project.loaded.cwd
+        self._models.go_to("0")  # the newest
         self._go("choose")
 
     def action_use(self) -> None:
@@ -243,10 +247,29 @@ another model answer; Enter lets the chats be with the deployment under the curs
             self.work.logs(state.deployment)
 
     def action_shift(self) -> None:
-        """Let the deployment under the cursor answer all requests."""
-        if state := self.selected:
-            self._begin(f"Sending all requests to {state.deployment.id}")
-            self.work.shift(state.deployment)
+        """Choose how many of the requests the deployment under the cursor is to answer."""
+        from phichat.screens.deploy_share import GRADUALLY, ShareScreen
+
+        state = self.selected
+        if state is None:
+            return
+
+        def chosen(percent: int | None) -> None:
+            if percent == GRADUALLY:
+                self._begin(f"Sending more and more requests to {state.deployment.id}")
+                self.work.shift_gradually(state.deployment)
+            elif percent:
+                share = "all" if percent == 100 else f"{percent} % of the"
+                self._begin(f"Sending {share} requests to {state.deployment.id}")
+                self.work.shift(state.deployment, percent)
+
+        others = any(each.traffic and each.healthy for each in self._beside(state))
+        self.app.push_screen(ShareScreen(name_of(state), state.traffic, others=others), chosen)
+
+    def action_rollback(self) -> None:
+        """Give all requests back to the deployment that answered before."""
+        self._begin("Rolling back")
+        self.work.rollback()
 
     def action_delete(self) -> None:
         """Stop and delete the deployment under the cursor, after a question."""
@@ -260,7 +283,12 @@ another model answer; Enter lets the chats be with the deployment under the curs
                 self._begin(f"Deleting {name}")
                 self.work.delete(state.deployment)
 
-        self.app.push_screen(Question(f"Stop and delete {name}?", "Its model stays."), answered)
+        heirs = any(each.healthy for each in self._beside(state))
+        told = "Its model stays."
+        if state.endpoint and state.traffic:
+            rest = "The others answer its requests." if heirs else "Nobody answers its requests then."
+            told = f"{told} {rest}"
+        self.app.push_screen(Question(f"Stop and delete {name}?", told), answered)
 
     def action_stop(self) -> None:
         """Let go of what is being deployed."""
@@ -273,14 +301,22 @@ another model answer; Enter lets the chats be with the deployment under the curs
         self.app.push_screen(FlowScreen(self.session))
 
     async def carry_out(self, command: tuple[str, ...]) -> None:
-        if command[0] != "flow":
-            await super().carry_out(command)
-            return
-        from phichat.screens.flow import FlowScreen
+        match command:
+            case ("flow", *_):
+                from phichat.screens.flow import FlowScreen
 
-        screen = FlowScreen(self.session)
-        await self.app.push_screen(screen)
-        await screen.carry_out(command)
+                screen = FlowScreen(self.session)
+                await self.app.push_screen(screen)
+                await screen.carry_out(command)
+            case ("deploy",) if self.check_action("new", ()):
+                self.action_new()
+            case ("rollback",) if self.check_action("rollback", ()):
+                self.action_rollback()
+            case ("logs", name) if name in self.states and self.work.supports("logs"):
+                self._list.go_to(name)
+                self.action_logs()
+            case _:
+                await super().carry_out(command)
 
     def action_back(self) -> None:
         """Back to the deployments."""
@@ -313,6 +349,7 @@ another model answer; Enter lets the chats be with the deployment under the curs
             self._named.type(event.text.strip())
 
     def on_option_list_option_highlighted(self) -> None:
+        self._tell_about()
         self.refresh_bindings()
 
     @property
@@ -322,25 +359,47 @@ another model answer; Enter lets the chats be with the deployment under the curs
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now, and what the backend cannot do at all."""
-        listed = self.place == "list" and not self.deploying
+        at_hand = self.place == "list" and not self.deploying
+        state = self.selected if at_hand else None
+        ours = state is not None and not state.foreign
         match action:
             case "new":
-                return listed and bool(self._candidates)
-            case "use" | "call" | "delete":
-                return listed and self.selected is not None
+                return at_hand and bool(self._candidates)
+            case "use" | "call":
+                return state is not None
+            case "delete":
+                return ours
             case "logs":
-                return listed and self.selected is not None and self.work.supports("logs")
+                return ours and self.work.supports("logs")
             case "shift":
-                return listed and self.selected is not None and self.work.supports("set_traffic")
+                shared = ours and self.work.supports("set_traffic")
+                return shared and state is not None and state.healthy and state.traffic < 100
+            case "rollback":
+                before = any(each.previous and each.healthy for each in self.states.values())
+                return at_hand and before and self.work.supports("set_traffic")
             case "stop":
                 return self.deploying
             case "flow":
-                return listed
+                return at_hand
             case "back":
                 return self.place == "choose"
             case "reload":
                 return self.session.project is not None and not self.deploying
         return super().check_action(action, parameters)
+
+    def _beside(self, state: DeploymentState) -> list[DeploymentState]:
+        """The other deployments of its endpoint."""
+        same = (each for each in self.states.values() if each.endpoint and each.endpoint == state.endpoint)
+        return [each for each in same if each.deployment != state.deployment]
+
+    def _tell_about(self) -> None:
+        """Say more of the deployment under the cursor, and what costs beside the deployments."""
+        state = self.selected
+        told = about(state, self.resources) if state else Content("")
+        rest = alive(self.states, self.resources)
+        for name, text in (("#about", told), ("#alive", Content(rest))):
+            self.query_one(name, Static).update(text)
+            self.query_one(name).display = bool(text.plain)
 
     def _begin(self, told: str) -> None:
         self._story.begin(told)
@@ -372,20 +431,3 @@ another model answer; Enter lets the chats be with the deployment under the curs
     async def _fail(self, problem: PhichatError) -> None:
         await self._obstacle.show(problem, "deploy.reload" if self.session.project else "model.retry")
         self._go("trouble")
-
-
-def _health(state: DeploymentState) -> Content:
-    if state.healthy:
-        return Content.assemble(("●", "$text-success"), " healthy")
-    return Content.assemble(("○", "$text-warning"), f" {state.detail or 'not healthy'}")
-
-
-def _question(spec: DeploySpec, cost: str, download: int | None) -> str:
-    """What to ask before a model is deployed; empty where there is nothing to ask."""
-    told = []
-    if cost:
-        told.append(f"Deploying {spec.name} costs {cost}.")
-    if download != 0:
-        amount = size(download) if download else "an unknown amount"
-        told.append(f"{spec.model} has to be downloaded first: {amount}.")
-    return " ".join([*told, "Go on?"]) if told else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from textual.content import Content
 from textual.widgets import Static
 
 from phichat.errors import PhichatError
-from phichat.events import Event, Progress, Step
+from phichat.events import Event, Log, Progress, Step
 from phichat.screens.wording import amount
 
 SIGNS = {
@@ -16,6 +18,8 @@ SIGNS = {
     "reused": ("✓", "$text-success"),
     "failed": ("✗", "$text-error"),
 }
+LOG_LINES = 20
+"""Last lines that are shown of what a container wrote before it failed."""
 
 
 class Story(Static):
@@ -26,11 +30,13 @@ class Story(Static):
         self._title = ""
         self._steps: dict[str, Step] = {}
         self._progress: Progress | None = None
+        self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._end = Content("")
 
     def begin(self, title: str) -> None:
         """Begin another story."""
         self._title, self._steps, self._progress, self._end = title, {}, None, Content("")
+        self._log.clear()
         self._show()
 
     def tell(self, event: Event) -> None:
@@ -40,6 +46,8 @@ class Story(Static):
             self._progress = None
         elif isinstance(event, Progress):
             self._progress = event
+        elif isinstance(event, Log):
+            self._log.append(event.line)
         self._show()
 
     def end(self, told: str) -> None:
@@ -57,16 +65,20 @@ class Story(Static):
     def say(self, title: str, text: str) -> None:
         """Show a text in place of a story."""
         self._title, self._steps, self._progress = title, {}, None
+        self._log.clear()
         self._end = Content(text)
         self._show()
 
     def _show(self) -> None:
         lines = [Content.styled(self._title, "bold")] if self._title else []
-        lines += [
-            Content.assemble(SIGNS[step.state], f" {step.name}", (f"  {step.detail}", "$text-secondary"))
-            for step in self._steps.values()
-        ]
+        lines += [told_step(step) for step in self._steps.values()]
         if self._progress:
             told = amount(self._progress.done, self._progress.total, self._progress.unit)
             lines.append(Content(f"  {self._progress.what} {told}"))
+        lines += [Content.styled(f"  {line}", "$text-muted") for line in self._log]
         self.update(Content("\n").join([*lines, self._end] if self._end.plain else lines))
+
+
+def told_step(step: Step) -> Content:
+    """A step with a sign for how far it is."""
+    return Content.assemble(SIGNS[step.state], f" {step.name}", (f"  {step.detail}", "$text-secondary"))

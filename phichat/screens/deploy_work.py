@@ -21,10 +21,11 @@ from phichat.backends.base import (
 from phichat.backends.base import (
     Message as ChatMessage,
 )
-from phichat.events import Reply
+from phichat.events import Reply, Step
 from phichat.models import cached, catalogue, resolve
 from phichat.runs import Run
 from phichat.screens.background import Background, Done
+from phichat.screens.session import problem_of, short_name
 from phichat.workflow.evaluation import verdict
 
 QUESTION = "Say hello in one short sentence."
@@ -50,23 +51,29 @@ class Seen(Message):
         states: Sequence[DeploymentState],
         resources: Sequence[Resource],
         candidates: Sequence[Candidate],
-        current: str,
     ) -> None:
         super().__init__()
         self.states = states
         self.resources = resources
         self.candidates = candidates
-        self.current = current
-        """The model that the chats are with."""
 
 
 class Priced(Message):
-    """What deploying a model would cost."""
+    """What deploying a model would take and cost."""
 
-    def __init__(self, model: Job | str, spec: DeploySpec, estimate: Estimate, *, then_chat: bool) -> None:
+    def __init__(
+        self,
+        model: Job | str,
+        spec: DeploySpec,
+        steps: Sequence[Step],
+        estimate: Estimate,
+        *,
+        then_chat: bool,
+    ) -> None:
         super().__init__()
         self.model = model
         self.spec = spec
+        self.steps = steps
         self.estimate = estimate
         self.then_chat = then_chat
 
@@ -111,9 +118,17 @@ class Work(Background):
         """Remove a deployment for good."""
         self._do("delete", self._delete, deployment)
 
-    def shift(self, deployment: Deployment) -> None:
-        """Let a deployment answer all requests of its endpoint."""
-        self._do("deploy", self._shift, deployment)
+    def shift(self, deployment: Deployment, percent: int) -> None:
+        """Let a deployment answer so many percent of its endpoint's requests."""
+        self._do("deploy", self._shift, deployment, percent)
+
+    def shift_gradually(self, deployment: Deployment) -> None:
+        """Let a deployment answer 10, 50, then all requests of its endpoint, with a question between."""
+        self._do("deploy", self._shift_gradually, deployment)
+
+    def rollback(self) -> None:
+        """Let the deployment answer again that answered before."""
+        self._do("deploy", self._rollback)
 
     def call(self, deployment: Deployment) -> None:
         """Ask a deployment something, to see whether it answers."""
@@ -128,8 +143,7 @@ class Work(Background):
         states = await project.deployments()
         resources = await project.resources() if self.supports("resources") else []
         candidates = await asyncio.to_thread(self._candidates)
-        current = await asyncio.to_thread(lambda: project.serving.model)
-        self._tell(Seen(states, resources, candidates, current))
+        self._tell(Seen(states, resources, candidates))
 
     def _candidates(self) -> list[Candidate]:
         """The models that were trained here, the newest first; the base model; the catalogue's others."""
@@ -145,7 +159,7 @@ class Work(Background):
             if run.job and run.backend == project.config.backend
         ]
         base = project.base_model
-        found.append(Candidate(base, base, "the base model"))
+        found.append(Candidate(base, short_name(base), "the base model"))
         for alias, entry in catalogue().items():
             if alias != base:
                 there = cached(resolve(alias), project.weights) is not None
@@ -160,11 +174,25 @@ class Work(Background):
     async def _price(self, model: Job | str, then_chat: bool) -> None:
         spec = self._project.serving.spec(model)
         estimate = await self._project.estimate(spec)
-        self._tell(Priced(model, spec, estimate, then_chat=then_chat))
+        self._project.affordable(estimate, spec)
+        free = estimate.free and estimate.download_bytes == 0
+        steps = [] if free else await self._project.plan(spec)
+        self._tell(Priced(model, spec, steps, estimate, then_chat=then_chat))
 
     async def _deploy(self, model: Job | str, then_chat: bool) -> None:
-        deployment = await self._session.deploy(model, self._report)
-        self._tell(Done(f"{deployment.id} answers the chats now.", then_chat=then_chat))
+        name = model.id if isinstance(model, Job) else short_name(model)
+        self._session.working("deploy", f"deploying {name}")
+        news, ok = "", True
+        try:
+            deployment = await self._session.deploy(model, self._report)
+            news = f"{deployment.id} answers the chats now."
+        except Exception as error:
+            news, ok = problem_of(error, self._session.backend).message, False
+            raise
+        finally:
+            # Whoever is on this screen sees it.
+            self._session.ended("deploy", "" if self._screen.is_current else news, ok=ok)
+        self._tell(Done(news, then_chat=then_chat))
 
     async def _use(self, state: DeploymentState) -> None:
         deployment = await self._session.use(state)
@@ -174,9 +202,32 @@ class Work(Background):
         await self._project.serving.delete(deployment)
         self._tell(Done(f"{deployment.id} is gone."))
 
-    async def _shift(self, deployment: Deployment) -> None:
-        await self._project.serving.shift(deployment, self._report)
+    async def _shift(self, deployment: Deployment, percent: int) -> None:
+        from phichat.workflow.shifting import give
+
+        await give(self._project, deployment, percent, self._report)
+        await self._follow()
+        share = "all requests" if percent == 100 else f"{percent} % of the requests"
+        self._tell(Done(f"{deployment.id} answers {share} now."))
+
+    async def _shift_gradually(self, deployment: Deployment) -> None:
+        from phichat.workflow.shifting import gradually
+
+        await gradually(self._project, deployment, self._report)
+        await self._follow()
         self._tell(Done(f"{deployment.id} answers all requests now."))
+
+    async def _rollback(self) -> None:
+        from phichat.workflow.rollout import rollback
+
+        state = await rollback(self._project, self._report)
+        await self._follow()
+        self._tell(Done(f"{state.deployment.id} answers all requests again."))
+
+    async def _follow(self) -> None:
+        """Let the chats be with the deployment that most requests go to now."""
+        if current := await self._project.serving.current():
+            self._session.adopt(current[0])
 
     async def _call(self, deployment: Deployment) -> None:
         options = self._project.chat_options(max_new_tokens=ANSWER_TOKENS)

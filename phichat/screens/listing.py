@@ -23,7 +23,10 @@ class Listing(OptionList):
         self._rows: Mapping[str, Sequence[Content]] = {}
 
     def show(self, head: Sequence[str], rows: Mapping[str, Sequence[Content]]) -> None:
-        """Show these rows by their keys; the cursor stays on the row that it is on."""
+        """Show these rows by their keys; the cursor stays on the row that it is on.
+
+        A row of a single cell is a heading: it has the whole line, and no cursor comes there.
+        """
         self._head, self._rows = head, rows
         self._lay_out()
 
@@ -31,18 +34,26 @@ class Listing(OptionList):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        here, keys = self.selected, list(self._rows)
+        here = self.selected
         titles = [Content(title) for title in self._head]
-        columns = zip(titles, *self._rows.values(), strict=True)
+        full = [cells for cells in self._rows.values() if len(cells) > 1]
+        columns = zip(titles, *full, strict=True)
         widths = [max(cell.cell_length for cell in column) for column in columns]
         # A row is one line: what is too long for it ends with an ellipsis.
         room = self.scrollable_content_region.width - 2 or sum(widths)
         self.clear_options()
         self.add_option(Option(_line(titles, widths).truncate(room, ellipsis=True), disabled=True))
         for key, cells in self._rows.items():
-            self.add_option(Option(_line(cells, widths).truncate(room, ellipsis=True), id=key))
+            line = _line(cells, widths[: len(cells)] if len(cells) > 1 else [0])
+            told = Option(line.truncate(room, ellipsis=True), id=key, disabled=len(cells) == 1)
+            self.add_option(told)
+        keys = [key for key, cells in self._rows.items() if len(cells) > 1]
         if keys:
-            self.highlighted = 1 + (keys.index(here) if here and here in keys else 0)
+            self.highlighted = self.get_option_index(here if here and here in keys else keys[0])
+
+    def go_to(self, key: str) -> None:
+        """Put the cursor on a row."""
+        self.highlighted = self.get_option_index(key)
 
     @property
     def selected(self) -> str | None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
@@ -25,14 +25,19 @@ class Question(ModalScreen[bool]):
         Binding("n,escape", "answer(False)", "No", tooltip="Leave all as it is.", id="question.no"),
     ]
 
-    def __init__(self, question: str, hint: str = "") -> None:
+    def __init__(self, question: str, hint: str = "", *, details: Content | None = None) -> None:
         super().__init__()
         self._question = question
         self._hint = hint
+        self._details = details
+        """What it is about, where that takes more than a sentence."""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="question"):
             yield Static(Content(self._question), classes="what")
+            if self._details:
+                with VerticalScroll(id="question-details", can_focus=False):
+                    yield Static(self._details)
             if self._hint:
                 yield Static(Content(self._hint), classes="hint")
             yield Horizontal(Choice("question.yes"), Choice("question.no"), classes="choices")

@@ -228,12 +228,12 @@ class Session:
     async def deploy(self, model: Job | str, report: Callable[[Event], None]) -> Deployment:
         """Make a model answer chats; from now on the chats are with it."""
         assert self.project is not None
-        return self._adopt(await self.project.deploy(model, report))
+        return self.adopt(await self.project.deploy(model, report))
 
     async def use(self, state: DeploymentState) -> Deployment:
         """Let the chats be with an existing deployment from now on."""
         assert self.project is not None
-        return self._adopt(await self.project.serving.use(state))
+        return self.adopt(await self.project.serving.use(state))
 
     @property
     def through_flow(self) -> bool:
@@ -256,9 +256,10 @@ class Session:
     def leave_flow(self) -> None:
         """Let the chats be with the deployment again that they were with before."""
         if self._behind:
-            self._adopt(self._behind)
+            self.adopt(self._behind)
 
-    def _adopt(self, deployment: Deployment) -> Deployment:
+    def adopt(self, deployment: Deployment) -> Deployment:
+        """Let the chats be with a deployment that is able to answer."""
         self._deployment, self._behind = deployment, None
         self._templates = None  # of the same name there may be another one now
         self._say(Readiness("ready"))
@@ -326,7 +327,7 @@ class Session:
             self._say(Readiness("offered", size=size))
             return
         self._say(Readiness("preparing", size=size))
-        self._adopt(await self.project.ready(self._report))
+        self.adopt(await self.project.ready(self._report))
         self.look_soon()
 
     async def _look(self, project: Project, before: asyncio.Task[None] | None) -> None:

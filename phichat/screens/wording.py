@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 _BYTE_UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -32,6 +34,13 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{plural(int(seconds // size), unit)} ago"
     return "just now"
+
+
+def clock(at: float) -> str:
+    """A moment on this machine's clock, with the day where it is another one: `18:30`, `28 Nov 18:30`."""
+    when, now = time.localtime(at), time.localtime()
+    same = when[:3] == now[:3]
+    return time.strftime("%H:%M" if same else "%d %b %H:%M", when)
 
 
 def _scale(count: float) -> int:

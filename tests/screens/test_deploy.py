@@ -28,7 +28,7 @@ async def shows(pilot: Pilot[None], *texts: str) -> None:
 async def test_what_is_deployed_is_listed_with_health_and_cost(pilot: Pilot[None], script: Script) -> None:
     await listed(pilot, script)
     await shows(pilot, "▸  smollm2", "US$0.45 an hour", "● healthy", "○ starts again with the next question")
-    assert "Traffic" not in picture(pilot) and "All traffic" not in picture(pilot)
+    assert "Requests" not in picture(pilot) and "Roll back" not in picture(pilot)
 
 
 async def test_models_to_deploy_are_the_runs_the_base_model_and_the_catalogues(
@@ -51,7 +51,9 @@ async def test_a_deployment_tells_its_steps_and_is_the_current_one_then(
     pilot: Pilot[None], script: Script
 ) -> None:
     await deploying(pilot, script)
-    await shows(pilot, "Deploying third", "✓ model  third", "◐ server  third on 127.0.0.1")
+    await shows(
+        pilot, "Deploying third", "▶ deploying third", "✓ model  third", "◐ server  third on 127.0.0.1"
+    )
     script.loaded.set()
     await shows(pilot, "third answers the chats now.")
     assert project(pilot).serving.model == "third"
@@ -181,7 +183,7 @@ class Sharing(ScriptedBackend):
     async def set_traffic(self, endpoint: str, weights: Mapping[str, int], report: Report) -> None:
         self.weights.append((endpoint, dict(weights)))
         self.script.deployed = [
-            each.model_copy(update={"traffic": weights.get(each.deployment.id, each.traffic)})
+            each.model_copy(update={"traffic": weights.get(each.deployment.id, 0)})
             for each in self.script.deployed
         ]
 
@@ -203,19 +205,20 @@ async def test_where_traffic_is_shared_one_key_goes_back_to_an_earlier_deploymen
         )
         for name, share in (("green", 0), ("blue", 100))
     ]
-    script.deployed.append(
-        DeploymentState(deployment=Deployment(id="other/one"), healthy=True, endpoint="other")
-    )
     script.alive = [Resource(kind="endpoint", name="keeper/green", state="ready", usd_per_hour=None)]
     script.loaded.set()
     async with app.run_test() as pilot:
         await phase(pilot, "ready")
         await go(pilot)
-        await shows(pilot, "Traffic", "0 %", "unknown", "b All traffic here")
+        await shows(pilot, "Requests", "┄   0 %", "━ 100 %", "unknown", "b Requests")
         await pilot.press("b")
+        await shows(pilot, "0 % do.", "10, 50, then all")
+        await pilot.press("enter")
         await shows(pilot, "keeper/green answers all requests now.")
-        assert shared == [("keeper", {"keeper/green": 100, "keeper/blue": 0})]
+        assert shared == [("keeper", {"keeper/green": 100})]
         await until(pilot, lambda: deploy(pilot).states["keeper/blue"].traffic == 0)
+        assert "b Requests" not in picture(pilot), "it has them all"
+        assert project(pilot).serving.model == "green" and deploy(pilot).session.answering == "keeper/green"
 
 
 async def test_a_backend_out_of_reach_is_told_with_a_key_that_tries_again(
