@@ -165,7 +165,7 @@ async def test_a_project_is_opened_anew_with_what_its_file_says_now(pilot: Pilot
     before = session.project
     (folder / "phichat.toml").write_text('base_model = "phi-4"\n', encoding="utf-8")
     await session.reopen()
-    await until(pilot, lambda: session.readiness.phase == "ready" and not session.looking)
+    await until(pilot, lambda: session.readiness.phase == "offered" and not session.looking)
     assert session.project is not before
     assert "local · phi-4" in status_line(pilot)
     assert "phi-4 answers, on the backend local." in picture(pilot)
