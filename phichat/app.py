@@ -24,7 +24,8 @@ from phichat.screens.activity import News
 from phichat.screens.attention import Attention
 from phichat.screens.keymap import is_plain, keep_alt_digits, name_keys, settle
 from phichat.screens.keys import JUMP, Action, actions
-from phichat.screens.session import Obstacle, Session, problem_of
+from phichat.screens.readiness import Obstacle
+from phichat.screens.session import Session, problem_of
 from phichat.screens.stage import StageScreen
 from phichat.screens.stages import STAGES
 

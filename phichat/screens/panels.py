@@ -12,8 +12,9 @@ from textual.widgets import Static
 
 from phichat.errors import PhichatError
 from phichat.screens.choice import Choice
+from phichat.screens.readiness import Obstacle, Readiness
 from phichat.screens.remedies import remedy
-from phichat.screens.session import Obstacle, Readiness, Session
+from phichat.screens.session import Session
 from phichat.screens.wording import size
 
 

@@ -7,12 +7,12 @@ import contextlib
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from phichat.errors import PhichatError, PluginError
 from phichat.screens.activity import Activity, News
-from phichat.screens.wording import amount
+from phichat.screens.readiness import Readiness, heard
 
 if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions, Deployment, DeploymentState, Job
@@ -23,50 +23,8 @@ if TYPE_CHECKING:
     from phichat.workflow.standing import Standing
     from phichat.workflow.templates import Templates
 
-Phase = Literal["opening", "offered", "declined", "preparing", "ready", "failed"]
-Obstacle = Literal["", "offered", "declined", "downloading", "failed"]
-
 PROGRESS_INTERVAL_S = 0.1
 """Progress comes once a chunk of a download; people see ten changes a second."""
-LINE = 32
-"""Characters of a detail that the first line of a screen has room for; a longer one is left out."""
-
-
-@dataclass(frozen=True)
-class Readiness:
-    """How far the project's model is.
-
-    `offered`: its weights would have to be downloaded first, and nobody has agreed to that yet.
-    """
-
-    phase: Phase = "opening"
-    detail: str = ""
-    """What happens now, in a few words."""
-    amount: str = ""
-    """How much of it is done, as people read it."""
-    done: float | None = None
-    total: float | None = None
-    """The same as numbers, where somebody counts."""
-    size: int | None = None
-    """Bytes to download, where a download is offered; None: nobody knows how many."""
-    problem: PhichatError | None = None
-
-    @property
-    def brief(self) -> str:
-        """What happens now as it fits the corner of a line: of what is counted the verb and the numbers."""
-        if not self.amount:
-            return self.detail or "loading"
-        return f"{self.detail.partition(' ')[0].lower()} {self.amount}"
-
-    @property
-    def obstacle(self) -> Obstacle:
-        """What stands in the way of an answer and has to be told; empty when nothing does."""
-        match self.phase:
-            case "offered" | "declined" | "failed":
-                return self.phase
-            case "preparing" if self.total:
-                return "downloading"  # whatever is counted takes long enough to be one
-        return ""
 
 
 def problem_of(error: Exception, backend: str = "") -> PhichatError:
@@ -372,15 +330,8 @@ class Session:
     def _report(self, event: Event) -> None:
         if self.readiness.phase != "preparing":  # a thread of the backend's that is late
             return
-        size = self.readiness.size
-        if event.kind == "progress":
-            counted = amount(event.done, event.total, event.unit)
-            now = Readiness("preparing", event.what, counted, event.done, event.total, size)
-            self._say(now, often=True)
-        elif event.kind == "step" and event.state == "running":
-            self._say(Readiness("preparing", f"preparing the {event.name}", size=size))
-        elif event.kind == "status" and len(event.detail) <= LINE:
-            self._say(Readiness("preparing", event.detail, size=size))
+        if now := heard(event, self.readiness.size):
+            self._say(now, often=now.done is not None)
 
     def _say(self, readiness: Readiness, *, often: bool = False) -> None:
         self.readiness = readiness

@@ -8,7 +8,8 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from phichat.screens.session import Readiness, Session
+from phichat.screens.readiness import Readiness
+from phichat.screens.session import Session
 from phichat.screens.stages import STAGES, Stage
 
 DONE = "✓"

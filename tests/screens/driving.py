@@ -14,7 +14,7 @@ from textual.widgets import Markdown
 from phichat.screens.chat import ChatScreen
 from phichat.screens.messages import Answer
 from phichat.screens.prompt import Prompt
-from phichat.screens.session import Phase
+from phichat.screens.readiness import Phase
 
 
 def chat(pilot: Pilot[None]) -> ChatScreen:

@@ -10,7 +10,8 @@ import pytest
 
 from phichat.errors import ConfigError, PluginError, UnavailableError
 from phichat.events import Progress, Status, Step
-from phichat.screens.session import Readiness, Session, problem_of, short_name
+from phichat.screens.readiness import Readiness
+from phichat.screens.session import Session, problem_of, short_name
 from phichat.workflow import Project
 from tests.screens.scripted import DOWNLOAD, Script, opener
 
