@@ -150,7 +150,7 @@ def test_a_run_that_failed_says_why_and_what_to_do(phichat: Run, school: Path) -
     assert (done.code, done.out) == (1, "")
     assert done.err.splitlines()[-2:] == [
         "phichat: poor failed: It fell asleep.",
-        "  phichat logs poor; to go on: phichat train",
+        "  phichat logs poor; to go on: the same 'phichat train' again",
     ]
     assert phichat("watch", "poor").code == 1
     assert phichat("train", "--name", "poor").code == 0, "it goes on"
@@ -178,7 +178,7 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_come_back(phichat: Run, school: P
     ]
     done = phichat("cancel", *forever)
     assert (done.code, done.out) == (0, "slow\n")
-    assert done.err == "slow is cancelled. To go on from its last checkpoint: phichat train\n"
+    assert done.err == "slow is cancelled. To go on from its last checkpoint: the same 'phichat train' again\n"
     assert phichat("watch", "slow").code == 1
     assert [run["state"] for run in facts(phichat)] == ["cancelled"]
 

@@ -34,7 +34,7 @@ async def _cancel(args: argparse.Namespace) -> int:
         await project.training.refresh()
         state = project.training.run(name).state
     if state == "cancelled":
-        narrate(f"{name} is cancelled. To go on from its last checkpoint: phichat train")
+        narrate(f"{name} is cancelled. To go on from its last checkpoint: the same 'phichat train' again")
     else:
         narrate(
             f"{name} is not cancelled: it {'is ' if state not in ('succeeded', 'failed') else ''}{state}."
