@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
 import sys
@@ -48,6 +49,16 @@ async def ready(project: Project, name: str | None = None, *, plain: bool = Fals
             return None
     with narrated(plain=plain) as narrator:
         return await project.ready(narrator)
+
+
+async def tell_tuned(project: Project, args: argparse.Namespace) -> None:
+    """Say who answers where the base model was named on the command line and a tuned one is deployed."""
+    from phichat.backends.base import Job
+
+    current = await project.serving.current() if "base_model" in args and not args.deployment else None
+    if current and isinstance(current[1], Job):
+        base = project.base_model
+        narrate(f"{current[0].id} answers, tuned from {base}. To ask {base} itself: phichat deploy {base}")
 
 
 async def opened(project: Project, resume: str | None) -> ConversationLog:

@@ -8,7 +8,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show
+from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show, tell_tuned
 from phichat.cli.guard import tell
 from phichat.cli.terminal import narrate, out
 from phichat.errors import PhichatError
@@ -38,6 +38,7 @@ def hold(args: argparse.Namespace) -> int:
             deployment = runner.run(ready(project, args.deployment, plain=args.plain))
             if deployment is None:
                 return 1
+            runner.run(tell_tuned(project, args))
             log = runner.run(opened(project, args.resume))
             narrate("Ctrl-C stops an answer; /bye or Ctrl-D ends the conversation.")
             narrate("/attach WORDS shows the model what was said about them before.")

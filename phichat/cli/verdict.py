@@ -30,7 +30,9 @@ def tell_end(project: Project, name: str, status: Status) -> None:
     if status.state == "failed":
         reason = status.detail or "Nobody said why."
         flow = isinstance(project.training.ledger.run(name).spec, FlowSpec)
-        hint = "phichat flow run" if flow else f"phichat logs {name}; to go on: the same 'phichat train' again"
+        hint = (
+            "phichat flow run" if flow else f"phichat logs {name}; to go on: the same 'phichat train' again"
+        )
         raise BackendError(f"{name} failed: {reason}", hint)
     if status.state == "cancelled":
         narrate(f"{name} was cancelled. To go on from its last checkpoint: the same 'phichat train' again")

@@ -121,6 +121,17 @@ def test_without_held_out_rows_there_is_nothing_to_evaluate_on(phichat: Run, sch
     assert "has no held-out rows" in done.err
 
 
+def test_who_names_the_base_model_learns_that_a_tuned_one_answers(phichat: Run, school: Path) -> None:
+    assert phichat("train", "--name", "one").code == 0
+    assert phichat("deploy").code == 0
+    base = str(school / "model")
+    told = f"polly answers, tuned from {base}. To ask {base} itself: phichat deploy {base}\n"
+    assert told in phichat("chat", "-p", "Hello", "--model", base).err
+    assert "tuned" not in phichat("chat", "-p", "Hello").err
+    assert phichat("deploy", base).code == 0
+    assert "tuned" not in phichat("chat", "-p", "Hello", "--model", base).err
+
+
 def test_deploy_means_the_newest_run_that_succeeded(phichat: Run, school: Path) -> None:
     base = str(school / "model")
 

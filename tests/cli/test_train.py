@@ -178,7 +178,9 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_come_back(phichat: Run, school: P
     ]
     done = phichat("cancel", *forever)
     assert (done.code, done.out) == (0, "slow\n")
-    assert done.err == "slow is cancelled. To go on from its last checkpoint: the same 'phichat train' again\n"
+    assert (
+        done.err == "slow is cancelled. To go on from its last checkpoint: the same 'phichat train' again\n"
+    )
     assert phichat("watch", "slow").code == 1
     assert [run["state"] for run in facts(phichat)] == ["cancelled"]
 

@@ -84,7 +84,7 @@ def _question(prompt: str | None) -> str | None:
 
 
 async def _answer(args: argparse.Namespace, question: str) -> int:
-    from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show
+    from phichat.cli.answers import MODEL, YOU, attached, opened, ready, show, tell_tuned
     from phichat.cli.options import open_project
     from phichat.cli.terminal import narrate, out
     from phichat.workflow.templates import Templates
@@ -93,6 +93,7 @@ async def _answer(args: argparse.Namespace, question: str) -> int:
         deployment = await ready(project, args.deployment, plain=args.plain)
         if deployment is None:
             return 1
+        await tell_tuned(project, args)
         log = await opened(project, args.resume)
         hits = await attached(project, log, args.attach)
         await project.conversations.ask(log, question, hits, deployment)
