@@ -1,9 +1,11 @@
-"""How much work a training is, before anybody has tokenized its data: rows, tokens and steps."""
+"""How much work a training is, before anybody has tokenized its data: rows, tokens, steps, weights."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from phichat.backends.base import TrainSpec, Value
@@ -59,6 +61,17 @@ def workload(spec: TrainSpec) -> Workload:
         batch_tokens=batch * (length if chosen["packing"] else min(length, 2 * tokens / max(rows, 1))),
         method=chosen["method"],
     )
+
+
+def parameters_in(folder: Path) -> float:
+    """The number of weights in a model folder, from the size of its files."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    dtype = config.get("dtype") or config.get("torch_dtype")
+    each = 4 if dtype == "float32" else 2
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) / each
 
 
 def _lines(spec: TrainSpec) -> int:

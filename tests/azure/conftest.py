@@ -101,3 +101,15 @@ async def job(cloud: Cloud, backend: AzureMLBackend, tmp_path: Path, tiny_phi3: 
     found = await trained(cloud, backend, tmp_path, tiny_phi3)
     cloud.forget()
     return found
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A keyring of the operating system: a file stands for it here."""
+    import msal_extensions  # type: ignore[import-untyped]
+
+    def kept(path: str, *names: object, **more: object) -> Any:
+        return msal_extensions.FilePersistence(path)
+
+    for each in ("LibsecretPersistence", "KeychainPersistence", "FilePersistenceWithDataProtection"):
+        monkeypatch.setattr(msal_extensions, each, kept)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,18 +64,6 @@ async def test_a_person_signs_in_with_a_code(nobody: Cloud, lab: Lab) -> None:
     assert (await here.plan(None))[0].state == "reused", "and is signed in from now on"
     asked = [request for request in nobody.requests if request.path.endswith("/devicecode")]
     assert [request.path.split("/")[1] for request in asked] == ["organizations"]
-
-
-@pytest.fixture
-def keyring(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A keyring of the operating system: a file stands for it here."""
-    import msal_extensions  # type: ignore[import-untyped]
-
-    def kept(path: str, *names: object, **more: object) -> Any:
-        return msal_extensions.FilePersistence(path)
-
-    for each in ("LibsecretPersistence", "KeychainPersistence", "FilePersistenceWithDataProtection"):
-        monkeypatch.setattr(msal_extensions, each, kept)
 
 
 async def test_a_keyring_keeps_the_sign_in_for_other_processes(

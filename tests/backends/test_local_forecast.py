@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from phichat.backends.local.forecast import forecast, on_gpu, parameters_in, speeds
-from phichat.backends.workload import Workload
+from phichat.backends.local.forecast import forecast, on_gpu, speeds
+from phichat.backends.workload import Workload, parameters_in
 
 SMOLLM2 = 134_515_008
 PHI = 3_821_079_552

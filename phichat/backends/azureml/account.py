@@ -73,7 +73,8 @@ class Account:
                 f"The training rows cannot be read: {error.strerror}.", "phichat data"
             ) from error
         found = await self.price(size)
-        return money.training(work, _parameters(spec.base_model), size, nodes, found)
+        weights = await asyncio.to_thread(_parameters, spec.base_model)
+        return money.training(work, weights, size, nodes, found)
 
     async def price(self, size: str) -> Price | None:
         """What a machine costs an hour in the location, looked up once; None where nobody knows."""
@@ -101,11 +102,15 @@ def project_of(workdir: Path) -> str:
 
 
 def _parameters(base_model: str) -> float | None:
+    from phichat.backends.workload import parameters_in
+
     try:
-        entry = models.resolve(base_model).entry
+        found = models.resolve(base_model)
     except ConfigError:
         return None
-    return entry.parameters if entry else None
+    if found.entry:
+        return found.entry.parameters
+    return (parameters_in(found.folder) or None) if found.folder else None
 
 
 def _installed() -> None:

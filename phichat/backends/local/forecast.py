@@ -88,14 +88,6 @@ def speeds(jobs: Path, like: Mapping[str, Any]) -> Iterator[float]:
             yield median(told)
 
 
-def parameters_in(folder: Path) -> float:
-    """The number of weights in a model folder, from the size of its files."""
-    dtype = _json(folder / "config.json").get("dtype") or _json(folder / "config.json").get("torch_dtype")
-    return sum(path.stat().st_size for path in folder.glob("*.safetensors")) / (
-        4 if dtype == "float32" else 2
-    )
-
-
 def _by_size(work: Workload, parameters: float, cores: int) -> Range:
     low, high = CPU_FLOPS
     trained = FLOPS_PER_WEIGHT[work.method] * parameters * work.tokens

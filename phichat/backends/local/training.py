@@ -12,10 +12,10 @@ from pathlib import Path
 
 from phichat import models
 from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, Resource, TrainSpec
-from phichat.backends.local.forecast import forecast, on_gpu, parameters_in, speeds
+from phichat.backends.local.forecast import forecast, on_gpu, speeds
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.process import ProcessJobs
-from phichat.backends.workload import workload
+from phichat.backends.workload import parameters_in, workload
 from phichat.errors import BackendError, ConfigError, NotFoundError
 from phichat.events import Step
 from phichat.paths import bundled, write_atomic

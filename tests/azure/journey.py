@@ -1,0 +1,137 @@
+"""A person at the application with a project on Azure; each step goes on where the one before ended.
+
+`Journey` is a running application over the stand-in. A test calls the steps that it needs, in their order;
+what comes after them in the work goes on with the same object.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import tomlkit
+from textual.pilot import Pilot
+
+from phichat.app import PhichatApp
+from phichat.runs import Run
+from phichat.screens.checklist import CheckList
+from phichat.screens.configure import ConfigureScreen
+from phichat.screens.train import TrainScreen
+from phichat.workflow import Project
+from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
+from tests.azure.training import SMALL
+from tests.screens.driving import picture, until
+
+ROOM = (120, 40)
+
+
+class Journey:
+    """The application on Azure, as far as a person has come with it."""
+
+    def __init__(self, pilot: Pilot[None], cloud: Cloud, folder: Path) -> None:
+        self.pilot = pilot
+        self.cloud = cloud
+        self.folder = folder
+
+    @property
+    def project(self) -> Project:
+        """The project that is open."""
+        assert isinstance(self.pilot.app, PhichatApp)
+        found = self.pilot.app.session.project
+        assert found is not None
+        return found
+
+    @property
+    def run(self) -> Run:
+        """The newest training."""
+        return self.project.training.run()
+
+    @property
+    def seen(self) -> str:
+        """What is on the screen, with single spaces."""
+        return " ".join(picture(self.pilot).split())
+
+    async def sees(self, *texts: str) -> None:
+        """Wait until all of this is on the screen."""
+        await until(self.pilot, lambda: all(text in self.seen for text in texts))
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        await self.pilot.press(*keys)
+
+    # The steps, in their order
+
+    async def opened(self) -> None:
+        """The application is there; nothing is deployed yet, and that is said."""
+        await self.sees("Nothing is deployed yet.")
+
+    async def checked(self) -> None:
+        """One has been to Configure and pressed Check."""
+        await self.press("alt+1")
+        await until(self.pilot, lambda: isinstance(self.pilot.app.screen, ConfigureScreen))
+        await self.sees("Azure Machine Learning")
+        await self.press("f5")
+        await until(self.pilot, lambda: isinstance(self.pilot.app.screen.focused, CheckList))
+
+    async def signed_in(self) -> None:
+        """The sign-in has expired; the key of the check mends it, and everything is checked again."""
+        await self.sees("The sign-in to Azure has expired.", "Enter: Sign in here")
+        await self.press("enter")
+        await self.sees("A B C D 1 2 3 4 E", "https://login.microsoft.com/device", "several tenants")
+        self.cloud.login.waits = 0
+        await self.sees("Signed in as ada@contoso.com.")
+        await self.sees("DeviceCodeCredential", "phichat is not there yet")
+
+    async def provisioned(self) -> None:
+        """The plan was shown and carried out; the checks are all in place."""
+        await self.sees("Enter: Make it ready here")
+        await self.press("enter")
+        await self.sees("○ to make workspace phichat", "US$0.17 a day", "Make what is missing")
+        assert self.cloud.made() == [], "a plan only looks"
+        await self.press("y")
+        await self.sees("All is ready.", "✓ made workspace phichat")
+        await self.press("escape")
+        await self.sees("10 of 10 are in place.")
+
+    async def prepared(self) -> None:
+        """The demo is the project's data."""
+        await self.press("alt+2")
+        await self.sees("What is the model to learn?")
+        await self.press("d")
+        await self.sees("t Train")
+
+    async def planned(self) -> None:
+        """One is at Train, and sees what it would cost."""
+        await self.press("alt+3")
+        await until(self.pilot, lambda: isinstance(self.pilot.app.screen, TrainScreen))
+        await self.sees("Cost US$", "prices.azure.com")
+
+    async def trained(self) -> None:
+        """The training was agreed to, followed and is over."""
+        await self.press("ctrl+s")
+        await self.sees("Go on?", "US$")
+        assert not any("/jobs/" in made for made in self.cloud.made())
+        await self.press("y")
+        await self.sees("● running")
+        await until(self.pilot, lambda: self.run.finished)
+        await self.sees("✓ succeeded")
+
+
+@contextlib.asynccontextmanager
+async def journey(cloud: Cloud, folder: Path, base_model: Path, **settings: object) -> AsyncIterator[Journey]:
+    """A project on Azure in that folder, which trains a tiny model on a machine without a GPU; it is open."""
+    told = {"subscription_id": SUBSCRIPTION, "train_size": "Standard_E16s_v3", **settings}
+    chosen = {name: value for name, value in SMALL.items() if name != "device"}
+    config = {
+        "backend": "azureml",
+        "base_model": str(base_model),
+        "backends": {"azureml": told},
+        "train": chosen,
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "phichat.toml").write_text(tomlkit.dumps(config), encoding="utf-8")
+    app = PhichatApp(lambda: Project.open(folder))
+    app.animation_level = "none"
+    async with app.run_test(size=ROOM, notifications=True) as pilot:
+        yield Journey(pilot, cloud, folder)

@@ -1,0 +1,37 @@
+"""The application on Azure, from an expired sign-in to a trained model, by keyboard alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from phichat.workflow import Project
+from tests.azure.journey import journey
+from tests.azure.standin.cloud import Cloud
+
+
+@pytest.fixture
+async def expired(empty: Cloud, keyring: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Cloud:
+    """Azure on a machine where somebody had signed in by code, long ago, and nobody else is signed in."""
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
+    async with Project.open(tmp_path, flags={"backend": "azureml"}) as project:
+        await project.sign_in(lambda event: None)
+    empty.login.forgotten = True
+    empty.login.waits = 10_000
+    empty.forget()
+    return empty
+
+
+@pytest.mark.timeout(300)
+async def test_from_nothing_to_a_trained_model(expired: Cloud, tmp_path: Path, tiny_phi3: Path) -> None:
+    async with journey(expired, tmp_path / "lab", tiny_phi3) as at:
+        await at.opened()
+        await at.checked()
+        await at.signed_in()
+        await at.provisioned()
+        await at.prepared()
+        await at.planned()
+        await at.trained()
