@@ -113,8 +113,8 @@ lets the chats be with the deployment under the cursor. What others have made ca
             with Vertical(id="there"):
                 yield Static(id="nothing")
                 yield self._list
-                yield Static(id="about")
-                yield Static(id="alive")
+                yield Static(id="deploy-about")
+                yield Static(id="deploy-alive")
                 yield Horizontal(*(Choice(f"deploy.{name}") for name in CHOICES), classes="choices")
                 with VerticalScroll(id="story"):
                     yield self._story
@@ -397,7 +397,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
         state = self.selected
         told = about(state, self.resources) if state else Content("")
         rest = alive(self.states, self.resources)
-        for name, text in (("#about", told), ("#alive", Content(rest))):
+        for name, text in (("#deploy-about", told), ("#deploy-alive", Content(rest))):
             self.query_one(name, Static).update(text)
             self.query_one(name).display = bool(text.plain)
 
