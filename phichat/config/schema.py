@@ -44,7 +44,9 @@ class DeployConfig(Written):
     """How a model is made available for chat."""
 
     endpoint: str = Field(default="", description="name of the endpoint; default: chosen by the backend")
-    size: str = Field(default="", description="machine size, where the backend has a choice")
+    size: str = Field(
+        default="", description="machine size, where the backend has a choice; on Azure cpu and gpu, too"
+    )
     ttl_hours: float | None = Field(
         default=None,
         gt=0,

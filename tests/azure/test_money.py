@@ -10,7 +10,10 @@ import pytest
 
 from phichat.backends.azureml import money, prices
 from phichat.backends.azureml.prices import Price
+from phichat.backends.base import DeploySpec
 from phichat.backends.workload import Workload
+from tests.azure.places import Lab
+from tests.azure.standin.cloud import Cloud
 
 A100 = "Standard_NC24ads_A100_v4"
 TUTORIAL = Workload(
@@ -128,6 +131,24 @@ def test_a_deployment_costs_by_the_hour() -> None:
     told = money.serving("Standard_E4s_v3", 2, Price(0.252, 0.296, "list"))
     assert told.usd == (0, 0) and told.usd_per_hour == pytest.approx(0.592)
     assert not told.free
+
+
+async def test_nobody_waits_for_a_large_model_on_four_cores_unknowingly(cloud: Cloud, lab: Lab) -> None:
+    spec = DeploySpec(name="phi", model="phi-3.5-mini")
+    told = await lab().estimate(spec)
+    assert told.usd_per_hour == pytest.approx(0.266)
+    slow = "some 0.7 to 1.6 tokens a second, cut off by Azure after 3 minutes (118 tokens or more)"
+    assert slow in told.source and "not measured" in told.source
+    assert f'{A100} (size = "gpu"): US$3.67 an hour, some 40 tokens a second' in told.source
+    for size in ("gpu", A100):
+        fast = await lab().estimate(spec.model_copy(update={"size": size}))
+        assert fast.usd_per_hour == pytest.approx(3.673)
+        assert fast.source.startswith(A100) and "some 40 tokens a second" in fast.source
+    assert (await lab(serve_size="gpu").estimate(spec)).usd_per_hour == pytest.approx(3.673)
+    small = await lab().estimate(spec.model_copy(update={"model": "smollm2"}))
+    assert "19 to 40 tokens a second" in small.source and A100 not in small.source
+    large = await lab().estimate(spec.model_copy(update={"model": "phi-4"}))
+    assert "the model's 59 GB do not fit into its memory of 34 GB" in large.source
 
 
 def test_money_is_a_limit_of_time() -> None:

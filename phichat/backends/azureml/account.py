@@ -58,13 +58,16 @@ class Account:
 
         `base` is what the model of a deployment was trained from, where somebody knows.
         """
-        from phichat.backends.azureml import money
+        from phichat.backends.azureml import machines, money
         from phichat.backends.workload import workload
 
         if isinstance(spec, DeploySpec):
-            size = spec.size or self.settings.serve_size
+            size = self.settings.serving_size(spec.size)
             base = base or (spec.model if isinstance(spec.model, str) else "")
-            return money.serving(size, 1, await self.price(size), _parameters(base) if base else None)
+            parameters = _parameters(base) if base else None
+            other = machines.faster(size, parameters)
+            instead = (other, await self.price(other)) if other else None
+            return money.serving(size, 1, await self.price(size), parameters, instead)
         size, nodes = self.settings.train_size, self.settings.instance_count
         try:
             work = await asyncio.to_thread(workload, spec)

@@ -98,7 +98,7 @@ class Deploying:
         place = await self._workspace.place()
         named = (place.subscription, place.group, place.workspace)
         endpoint = endpoint_name(spec.endpoint, named, account.project)
-        size, image = spec.size or account.settings.serve_size, container.context()
+        size, image = account.settings.serving_size(spec.size), container.context()
         name = deployment_name(spec.name, model.path, image.version, size)
         return Wanted(spec, Ref(endpoint, name), model, image, size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phichat.backends.azureml import machines
 from phichat.backends.azureml.prices import Price
 from phichat.backends.base import Estimate
 from phichat.backends.workload import Workload
@@ -22,15 +23,6 @@ VCPU_FLOPS: Range = (20e9, 52e9)
 CPU_SIZES = {"standard_e16s_v3": 16, "standard_e4s_v3": 4}
 FLOPS_PER_WEIGHT = {"full": 8.0, "lora": 6.0, "qlora": 6.0}
 """Of one token, forward and backward, and forward once more for gradient checkpointing (arXiv:2001.08361)."""
-BANDWIDTH: dict[str, Range] = {
-    "standard_e4s_v3": (10e9, 25e9),
-    "standard_e16s_v3": (40e9, 80e9),
-    "standard_nc24ads_a100_v4": (0.5 * 1.9e12, 0.8 * 1.9e12),
-    "standard_nc40ads_h100_v5": (0.5 * 3.9e12, 0.8 * 3.9e12),
-}
-"""Bytes a second from memory: shares of NVIDIA's peaks; for processors, from 9 GB/s of one core measured."""
-LIMIT = 40.0
-"""Tokens a second of PyTorch with one token at a time, however fast the memory: it starts each layer anew."""
 EVALUATION = 1.3
 """The evaluations and the report take up to this much more."""
 START_S: Range = (10 * 60, 40 * 60)
@@ -58,24 +50,28 @@ def training(
     )
 
 
-def serving(size: str, instances: int, price: Price | None, parameters: float | None = None) -> Estimate:
-    """The estimate of a deployment: nothing once, and so much for every hour that it is there."""
-    speed = answering(size, parameters)
+def serving(
+    size: str,
+    instances: int,
+    price: Price | None,
+    parameters: float | None = None,
+    instead: tuple[str, Price | None] | None = None,
+) -> Estimate:
+    """The estimate of a deployment: nothing once, and so much for every hour that it is there.
+
+    `instead` is a faster machine, told beside it with its price.
+    """
+    told = [machines.answering(size, parameters)]
+    if instead is not None:
+        other, much = instead
+        costs = f"US${much.high * instances:.2f} an hour, " if much else ""
+        told.append(f'{other} (size = "gpu"): {costs}{machines.answering(other, parameters)}')
+    if parameters is not None:
+        told.append(machines.ESTIMATED)
+    source = f"{size}, {price.source if price else 'no price known'}; {'; '.join(told)}"
     if price is None:
-        return Estimate(source=f"{size}, no price known; {speed}")
-    usd = price.high * instances
-    return Estimate(usd=(0, 0), usd_per_hour=usd, source=f"{size}, {price.source}; {speed}")
-
-
-def answering(size: str, parameters: float | None) -> str:
-    """How fast a machine answers one person: each token takes a look at every weight in its memory."""
-    known = BANDWIDTH.get(size.lower())
-    if known is None or parameters is None:
-        return "how many tokens a second it answers with is not known"
-    per_weight, (low, high) = (2 if size.lower() in GPU_FLOPS else 4), known
-    slow, fast = (min(each / (per_weight * parameters), LIMIT) for each in (low, high))
-    told = f"{slow:.1f} to {fast:.1f}" if fast < 10 else f"{slow:.0f} to {fast:.0f}"
-    return f"it answers with some {told} tokens a second (estimated from memory bandwidth, not measured)"
+        return Estimate(source=source)
+    return Estimate(usd=(0, 0), usd_per_hour=price.high * instances, source=source)
 
 
 def longest_seconds(max_usd: float, usd_rate: float) -> int:

@@ -104,7 +104,7 @@ async def quota_fits(arm: Arm, place: Place, settings: AzureMLSettings) -> list[
     wanted: dict[str, int] = {}
     for name, cores, count in (
         (settings.train_size, training_cores, settings.instance_count),
-        (settings.serve_size, serving_cores, 1),
+        (settings.serving_size(), serving_cores, 1),
     ):
         size = size_of(sizes, name)
         if size is None:

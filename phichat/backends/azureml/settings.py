@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from phichat.backends.azureml.machines import size_named
 from phichat.backends.base import Settings
 
 
@@ -32,7 +33,10 @@ class AzureMLSettings(Settings):
         default="Standard_NC24ads_A100_v4",
         description="The machine that trains: one A100; Standard_E16s_v3 needs no quota for GPUs.",
     )
-    serve_size: str = Field(default="Standard_E4s_v3", description="The machine that answers chats.")
+    serve_size: str = Field(
+        default="Standard_E4s_v3",
+        description="The machine that answers chats; cpu and gpu stand for Standard_E4s_v3 and one A100.",
+    )
     endpoint_auth: Literal["key", "aml_token", "aad_token"] = Field(
         default="key",
         description="What opens a new endpoint: a key, a token of Azure ML, or the sign-in itself.",
@@ -56,3 +60,7 @@ class AzureMLSettings(Settings):
         gt=0,
         description="US dollars that the project may spend; what may cost more is refused.",
     )
+
+    def serving_size(self, size: str = "") -> str:
+        """The machine that answers chats, as Azure calls it: `size`, or the configured one."""
+        return size_named(size or self.serve_size)

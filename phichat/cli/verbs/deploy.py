@@ -58,6 +58,8 @@ async def _deploy(args: argparse.Namespace) -> int:
             return 0
         project.affordable(estimate, spec, args.max_cost)
         label = model.id if isinstance(model, Job) else model
+        if cost and args.yes:
+            narrate(f"Deploying {label} costs {cost}.")
         if cost and not confirmed(f"Deploying {label} costs {cost}. Go on?", args.yes):
             return 1
         with narrated() as narrator:
