@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.message import Message
 from textual.screen import Screen
@@ -21,6 +21,7 @@ from textual.worker import Worker
 from phichat.paths import user_folders, write_atomic
 from phichat.screens import themes
 from phichat.screens.activity import News
+from phichat.screens.app_keys import KEYS, SHELL
 from phichat.screens.attention import Attention
 from phichat.screens.keymap import is_plain, keep_alt_digits, name_keys, settle
 from phichat.screens.keys import JUMP, Action, actions
@@ -38,12 +39,6 @@ WIDTHS = [(0, "-narrow"), (100, "-wide")]
 """From so many columns on a screen has this class, for the styles."""
 CLOSE_S = 2.0
 """How long a backend may take to let go."""
-SHELL = {
-    "project.setup": "phichat init",
-    "model.download": "phichat models pull {model}",
-    "app.help": "phichat --help",
-}
-"""What does the same in a shell, by the binding's id."""
 
 
 def run(open_project: Callable[[], Project]) -> int:
@@ -62,88 +57,7 @@ class PhichatApp(App[None], inherit_bindings=False):
     PAUSE_GC_ON_SCROLL = True
     BINDING_GROUP_TITLE = "Everywhere"
     DEFAULT_MODE = "chat"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(
-            Binding(
-                f"alt+{number}",
-                f"go({stage.name!r})",
-                stage.title,
-                tooltip=f"Go to the screen {stage.title}.",
-                id=f"go.{stage.name}",
-                show=False,
-            )
-            for number, stage in enumerate(STAGES, start=1)
-        ),
-        # The panels show these with their keys; the footer has no room for them twice.
-        Binding(
-            "ctrl+g",
-            "download",
-            "Download",
-            tooltip="Download the model's weights.",
-            id="model.download",
-            show=False,
-        ),
-        Binding(
-            "ctrl+g,escape", "cancel", "Cancel", tooltip="Stop the download.", id="model.cancel", show=False
-        ),
-        Binding(
-            "escape",
-            "decline",
-            "Not now",
-            tooltip="Do without the model for now.",
-            id="model.decline",
-            show=False,
-        ),
-        Binding(
-            "ctrl+r", "retry", "Try again", tooltip="Start the model again.", id="model.retry", show=False
-        ),
-        Binding(
-            "ctrl+g",
-            "remedy",
-            "Do what helps",
-            tooltip="Do what the error on the screen advises.",
-            id="app.remedy",
-            show=False,
-        ),
-        Binding(
-            "f12",
-            "setup",
-            "Set up a project",
-            tooltip="Make a project: where, on which backend, from which model.",
-            id="project.setup",
-            show=False,
-        ),
-        # Before all others, and awaited: the digit that is typed at once is for the list.
-        Binding(
-            "f9",
-            "go_to",
-            "Go to",
-            tooltip="Go to a screen by its number.",
-            id="app.goto",
-            show=False,
-            priority=True,
-        ),
-        Binding("f1", "help", "Help", tooltip="Help, and every key.", id="app.help"),
-        Binding("ctrl+q", "quit", "Quit", tooltip="Leave; the model runs on.", id="app.quit", priority=True),
-        Binding(
-            "ctrl+p",
-            "command_palette",
-            "Commands",
-            tooltip="Find whatever can be done now.",
-            id="app.palette",
-            show=False,
-            priority=True,
-        ),
-        Binding(
-            "ctrl+c",
-            "help_quit",
-            "How to quit",
-            tooltip="Say how to quit.",
-            id="app.interrupt",
-            show=False,
-            system=True,
-        ),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     class ReadinessChanged(Message):
         """The model is nearer, or farther, than before."""
