@@ -308,10 +308,11 @@ class PhichatApp(App[None], inherit_bindings=False):
         shown = self.screen.query("Words")
         if not shown:  # as on the first frame, which does not wait for what errors need
             return None
-        from phichat.screens.panels import Words
+        from phichat.screens.panels import Words, stage_of
         from phichat.screens.remedies import remedy
 
-        return next((remedy(words.problem) for words in reversed([*shown.results(Words)])), None)
+        here = stage_of(self.screen)
+        return next((remedy(words.problem, here) for words in reversed([*shown.results(Words)])), None)
 
     def _told(self, action: Action) -> str:
         """What an action does, and the command that does the same in a shell."""

@@ -28,6 +28,7 @@ from phichat.screens.stage import StageScreen
 if TYPE_CHECKING:
     from phichat.backends.base import Check
     from phichat.errors import PhichatError
+    from phichat.events import Event, Progress
     from phichat.workflow import Project
     from phichat.workflow.offers import ModelOffer, Offers
 
@@ -42,6 +43,7 @@ PAGES = {
     "secrets": "Secrets",
     "checks": "Checks",
 }
+CHECKING = "Checking what must be in place …"
 HOW = "Right or Enter goes into the page, Escape back. Save writes what you changed."
 REMARKS = {
     "backend": "Where models are trained, deployed and chatted with.",
@@ -63,7 +65,6 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
     BINDING_GROUP_TITLE = "Configure"
     SHELL: ClassVar[Mapping[str, str]] = {
         "configure.check": "phichat check",
-        "configure.save": "phichat init",
         "configure.sign_in": "phichat login",
         "configure.provision": "phichat provision",
     }
@@ -106,6 +107,13 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
     class Saved(Message):
         """The changes are written."""
 
+    class Checking(Message):
+        """A part of the checks begins."""
+
+        def __init__(self, part: Progress) -> None:
+            super().__init__()
+            self.part = part
+
     class Checked(Message):
         """The checks have told how they went."""
 
@@ -129,6 +137,8 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self._models: list[ModelOffer] = []
         self._checks: list[Check] | None = None
         self._checking: Worker[None] | None = None
+        self._part = ""
+        """What is being checked just now."""
         self._page = "backend"
 
     def body(self) -> ComposeResult:
@@ -179,7 +189,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
     @work(group="checks", exclusive=True, exit_on_error=False)
     async def _check(self, project: Project) -> None:
         try:
-            self.post_message(self.Checked(await project.check()))
+            self.post_message(self.Checked(await project.check(self._tell_of)))
         except Exception as error:
             self.post_message(self.Failed(error))
 
@@ -193,6 +203,16 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self.notify("Saved in phichat.toml.", timeout=3)
         await self.clear_problem()
         self.run_worker(self.session.reopen(), group="reopen", exclusive=True, exit_on_error=False)
+
+    def _tell_of(self, event: Event) -> None:
+        if event.kind == "progress":
+            self.post_message(self.Checking(event))
+
+    def on_configure_screen_checking(self, event: Checking) -> None:
+        of = f" ({event.part.done + 1:.0f} of {event.part.total:.0f})" if (event.part.total or 1) > 1 else ""
+        self._part = f"Checking {event.part.what}{of} …"
+        for shown in self.query("#checking").results(Static):
+            shown.update(Content(self._part))
 
     async def on_configure_screen_checked(self, event: Checked) -> None:
         self._done_checking()
@@ -282,7 +302,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     def _shown_checks(self) -> list[Widget]:
         if self._checking:
-            return [Static("Checking what must be in place…")]
+            return [Static(Content(self._part or CHECKING), id="checking")]
         if self._checks is None:
             return [Static("Not checked yet.", classes="remark"), self._choices()]
         ok = sum(check.ok for check in self._checks)
@@ -416,7 +436,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self.action_into()
 
     def _done_checking(self) -> None:
-        self._checking = None
+        self._checking, self._part = None, ""
         self.bar.activity = ""
         self.bar.show()
         self.refresh_bindings()

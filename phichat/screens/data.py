@@ -199,6 +199,10 @@ train on and rows to evaluate on. What was found can be mended with a key.
         self.bar.activity = what
         self.bar.show()
 
+    async def carry_out(self, command: tuple[str, ...]) -> None:
+        if command == ("data", "demo"):
+            await self.action_demo()
+
     # What the keys do
 
     async def action_demo(self) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -15,6 +17,7 @@ from phichat.screens.choice import Choice
 from phichat.screens.readiness import Obstacle, Readiness
 from phichat.screens.remedies import remedy
 from phichat.screens.session import Session
+from phichat.screens.stage import StageScreen
 from phichat.screens.wording import size
 
 
@@ -38,7 +41,7 @@ class ErrorPanel(Panel):
         self._retry = retry
 
     def compose(self) -> ComposeResult:
-        yield from explain(self._problem, self._retry)
+        yield from explain(self._problem, self._retry, stage_of(self.screen))
 
 
 class Words(VerticalScroll):
@@ -54,10 +57,15 @@ class Words(VerticalScroll):
             yield Static(Content(self.problem.hint), classes="hint")
 
 
-def explain(problem: PhichatError, retry: str = "") -> ComposeResult:
+def stage_of(screen: Screen[Any]) -> str:
+    """The stage that a screen is for; empty for a dialogue."""
+    return screen.stage if isinstance(screen, StageScreen) else ""
+
+
+def explain(problem: PhichatError, retry: str = "", here: str = "") -> ComposeResult:
     """What a panel about an error consists of; `retry` is the id of the binding that tries again."""
     yield Words(problem)
-    found = remedy(problem)
+    found = remedy(problem, here)
     choices = [Choice("app.remedy", found.title)] if found else []
     if retry:
         choices.append(Choice(retry))
@@ -125,7 +133,7 @@ class ModelPanel(Panel):
             yield Meter()
             yield Horizontal(Choice("model.cancel"), classes="choices")
         elif readiness.problem:
-            yield from explain(readiness.problem, "model.retry")
+            yield from explain(readiness.problem, "model.retry", stage_of(self.screen))
 
 
 def _sentence(text: str) -> str:

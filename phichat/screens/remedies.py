@@ -55,19 +55,28 @@ class Remedy:
     """What to copy, for a command that only a shell can run."""
 
 
-def remedy(problem: PhichatError) -> Remedy | None:
-    """What does in the application what the hint says; None where that is up to the person alone."""
+def remedy(problem: PhichatError, here: str = "") -> Remedy | None:
+    """What does in the application what the hint says; None where that is up to the person alone.
+
+    On the stage `here` one need not go there.
+    """
+    found = _remedy(problem)
+    there = found is not None and found.title == _go(here)
+    return None if there else found
+
+
+def _remedy(problem: PhichatError) -> Remedy | None:
     if found := _COMMAND.search(problem.hint):
         stage = STAGE_OF.get(found[1])
         if stage:
             words = (found[1], *_words(found[2]))
-            return Remedy(_title(words, stage), stage, words)
+            return Remedy(_title(words) or _go(stage), stage, words)
     if "az login" in problem.hint and isinstance(problem, BackendError):
         return Remedy(SIGN_IN, "configure", ("login",))  # without `az`, too
     if found := re.search(r"\b(?:pip install|az login)\b[^\n.;,]*", problem.hint):
         return Remedy("Copy the command", text=found[0].strip())
     if isinstance(problem, ConfigError):
-        return Remedy("Go to Configure", "configure")
+        return Remedy(_go("configure"), "configure")
     return None
 
 
@@ -77,7 +86,12 @@ def page(problem: PhichatError) -> tuple[str, str] | None:
     return (found[1].rstrip(".,;"), found[2] or "") if found else None
 
 
-def _title(words: tuple[str, ...], stage: str) -> str:
+def _go(stage: str) -> str:
+    return f"Go to {stage.capitalize()}"
+
+
+def _title(words: tuple[str, ...]) -> str:
+    """What a command does, where the screen of its stage does it; empty where one only goes there."""
     match words:
         case ("check",):
             return "Check"
@@ -87,8 +101,14 @@ def _title(words: tuple[str, ...], stage: str) -> str:
             return "Make it ready here"
         case ("data", "demo"):
             return "Take the demo data"
+        case ("init", *_):
+            return "Set up a project"
+        case ("backends", *_):
+            return "Choose a backend"
         case ("models", "pull", model):
             return f"Download {model}"
+        case ("models", *_):
+            return "Choose a model"
         case ("flow", "setup"):
             return "Set up Prompt flow"
         case ("flow", "serve", "--port", port):
@@ -97,7 +117,7 @@ def _title(words: tuple[str, ...], stage: str) -> str:
             return "Start the flow server"
         case ("secret", "set", *_):
             return "Set the secret"
-    return f"Go to {stage.capitalize()}"
+    return ""
 
 
 def _words(text: str) -> list[str]:

@@ -31,7 +31,7 @@ from phichat.backends.base import (
 from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.errors import PhichatError, PluginError
-from phichat.events import Event, Piece, Reply, Step
+from phichat.events import Event, Piece, Progress, Reply, Step
 from phichat.history import HistoryStore, Merged
 from phichat.paths import Folders, state_folder, user_folders
 from phichat.runs import Run
@@ -134,9 +134,13 @@ class Project:
             self._backend = self.registry.open(name, settings, self.state / name)
         return self._backend
 
-    async def check(self) -> list[Check]:
+    async def check(self, report: Report = unheard) -> list[Check]:
         """Whether everything is in place: what the backend needs, and where conversations are kept."""
-        return [*await self._check_backend(), *await check_history(self.config, self.loaded.environ)]
+        parts = 2 if self.config.history.store != "sqlite" else 1
+        report(Progress(what=f"what the backend {self.config.backend} needs", done=0, total=parts))
+        found = await self._check_backend()
+        report(Progress(what="where conversations are kept", done=1, total=parts))
+        return [*found, *await check_history(self.config, self.loaded.environ)]
 
     async def _check_backend(self) -> list[Check]:
         """What the backend says; one that fails, or never answers, is a failed check."""

@@ -218,7 +218,7 @@ async def test_checking_goes_on_in_the_background_and_can_be_stopped(
     monkeypatch.setattr(ScriptedBackend, "check", never)
     await configuring(pilot, script)
     await pilot.press("f5")
-    await until(pilot, lambda: "Checking what must be in place" in picture(pilot))
+    await until(pilot, lambda: "Checking what the backend local needs …" in picture(pilot))
     assert "checking" in picture(pilot).splitlines()[0]
     await pilot.press("escape")
     await until(pilot, lambda: "Not checked yet." in picture(pilot))

@@ -232,6 +232,13 @@ def test_what_only_a_shell_can_do_is_copied_and_what_only_a_person_can_do_is_lef
     assert remedy(BackendError("No room.", "Close other programs.")) is None
 
 
+@pytest.mark.parametrize(("here", "offered"), [("train", True), ("data", False)])
+def test_nobody_is_sent_where_they_are(here: str, offered: bool) -> None:
+    problem = BackendError("3 rows have errors.", "Mend them: phichat data rows.jsonl --skip-bad")
+    assert (remedy(problem, here) is not None) is offered
+    assert remedy(BackendError("No data.", "phichat data demo"), here), "The demo can be had from here."
+
+
 async def test_a_key_does_what_the_hint_says(app: PhichatApp, script: Script) -> None:
     script.deploy_error = NotFoundError("Nothing is deployed yet.", "phichat deploy")
     script.loaded.set()
