@@ -71,6 +71,7 @@ async def test_the_one_before_is_kept_and_a_rollback_knows_it(
 ) -> None:
     old = await backend.deploy(spec(job), ignore)
     new = await backend.deploy(spec(job, "better"), ignore)
+    assert not any(request.method == "DELETE" for request in cloud.requests), "never to update"
     states = {state.deployment.id: state for state in await backend.deployments()}
     assert [(states[each.id].traffic, states[each.id].previous) for each in (old, new)] == [
         *((0, True), (100, False))
@@ -141,6 +142,27 @@ async def test_what_an_earlier_failure_left_is_made_again(
     assert not (await backend.deployments())[0].healthy
     assert await backend.deploy(spec(job), ignore) == deployment
     assert (await backend.deployments())[0].healthy
+
+
+async def test_an_endpoint_that_was_left_behind_half_made_is_made_whole(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    cloud.endpoints.half.append({"code": "InternalServerError", "message": "Something went wrong."})
+    with pytest.raises(BackendError, match="Something went wrong"):
+        await backend.deploy(spec(job), ignore)
+    assert only(cloud) == ({}, {})
+    (left,) = [each for each in await backend.resources() if each.kind == "endpoint"]
+    assert left.state == "failed", "it is seen, and `down` deletes it"
+    cloud.forget()
+    deployment = await backend.deploy(spec(job), ignore)
+    assert [state.deployment for state in await backend.deployments()] == [deployment]
+    assert not any(request.method == "DELETE" for request in cloud.requests)
+
+
+async def test_the_size_may_be_a_word(cloud: Cloud, backend: AzureMLBackend, job: Job) -> None:
+    await backend.deploy(spec(job, size="gpu"), ignore)
+    ((_, live),) = only(cloud)[0].items()
+    assert live.body["properties"]["instanceType"] == "Standard_NC24ads_A100_v4"
 
 
 async def test_a_name_that_somebody_has_is_told(cloud: Cloud, backend: AzureMLBackend, job: Job) -> None:

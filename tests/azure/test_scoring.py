@@ -14,7 +14,7 @@ from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Message, 
 from phichat.errors import AuthError, BackendError, NotFoundError, UnavailableError
 from tests.azure.places import lab_of
 from tests.azure.standin.cloud import Cloud
-from tests.azure.standin.faults import Fault, busy, drop_before, instead
+from tests.azure.standin.faults import Fault, busy, drop_before, drop_in_the_middle, instead
 from tests.azure.standin.services.endpoints import Endpoint
 from tests.azure.standin.wire import Response, error
 from tests.azure.training import ignore
@@ -85,6 +85,18 @@ async def test_a_dropped_connection_is_tried_again(
     cloud: Cloud, backend: AzureMLBackend, chat: Deployment
 ) -> None:
     cloud.faults.append(Fault("POST", SCORE, drop_before, times=2))
+    await answered(backend, chat)
+
+
+async def test_an_answer_that_breaks_off_is_not_asked_for_again(
+    cloud: Cloud, backend: AzureMLBackend, chat: Deployment
+) -> None:
+    cloud.faults.append(Fault("POST", SCORE, drop_in_the_middle))
+    pieces: list[object] = []
+    with pytest.raises(UnavailableError):
+        async for part in backend.chat(chat, HELLO, SHORT):
+            pieces.append(part)
+    assert len([request for request in cloud.requests if request.path == "/score"]) == 1
     await answered(backend, chat)
 
 

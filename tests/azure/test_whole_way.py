@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -105,6 +106,9 @@ def test_from_nothing_to_a_chat_and_back_to_nothing(empty: Cloud, phichat: Phich
     (model,) = empty.models.found.values()
     assert model["properties"]["jobName"] == first
     assert {"base_model", "data", "template"} <= set(model["properties"]["tags"])
+    (endpoint,) = empty.endpoints.found.values()
+    (identity,) = empty.resources.of("Microsoft.ManagedIdentity/userAssignedIdentities")
+    assert [*endpoint.body["identity"]["userAssignedIdentities"]] == [identity["id"]]
     events = [
         parse(line)
         for line in phichat(
@@ -128,9 +132,11 @@ def test_from_nothing_to_a_chat_and_back_to_nothing(empty: Cloud, phichat: Phich
     assert empty.scoring.asked[new.rpartition("/")[2]] > 2, "not by its smoke test alone"
 
     written = b"".join(file.read_bytes() for file in tmp_path.rglob("lab/**/*") if file.is_file())
-    (endpoint,) = empty.endpoints.found.values()
     for secret in (SECRET, *endpoint.keys, endpoint.token, *empty.login.tokens):
         assert secret.encode() not in written
+    assert not any(each.startswith("DELETE") and "/deployments/" not in each for each in empty.made())
+    # Also when nothing is known here any more.
+    shutil.rmtree(tmp_path / "lab" / ".phichat")
     phichat("down", "--yes")
     assert not empty.endpoints.found and not empty.compute.found
     done = phichat("status")

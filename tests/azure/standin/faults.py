@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 from tests.azure.standin.wire import Request, Response, error
+
+END = b"\n\n"
+"""Of a server-sent event."""
 
 
 class DroppedError(Exception):
@@ -57,3 +61,21 @@ def drop_after(request: Request, handle: Callable[[Request], Response]) -> Respo
     """The connection ends after the server acted: the client cannot know."""
     handle(request)
     raise DroppedError
+
+
+def drop_in_the_middle(request: Request, handle: Callable[[Request], Response]) -> Response:
+    """The connection ends after two events of a streamed answer: who answers, and its first words."""
+    response = handle(request)
+    assert response.stream is not None
+    stream = response.stream
+
+    def cut() -> Generator[bytes, None, None]:
+        sent = b""
+        with contextlib.closing(stream):
+            # Several events may come in one piece.
+            while sent.count(END) < 2:
+                sent += next(stream)
+        yield END.join(sent.split(END)[:2]) + END
+        raise DroppedError
+
+    return Response(response.status, b"", response.headers, cut())

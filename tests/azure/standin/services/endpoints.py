@@ -42,6 +42,7 @@ class Endpoint:
     token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     deployments: dict[str, Live] = field(default_factory=dict)
     route: str = "/score"
+    state: str = "Succeeded"
 
 
 class Endpoints(Service):
@@ -54,6 +55,8 @@ class Endpoints(Service):
         self.found: dict[str, Endpoint] = {}
         self.failing: list[Json] = []
         """Errors at which the next deployments' long-running operations end, before a container runs."""
+        self.half: list[Json] = []
+        """Errors at which the operations of the next endpoints end: what there is of them is left behind."""
         self.instead: list[Theirs] = []
         """Containers that the next deployments have instead of the one that they are made of."""
         self.patience = 5
@@ -76,6 +79,7 @@ class Endpoints(Service):
         self.close()
         self.found.clear()
         self.failing.clear()
+        self.half.clear()
         self.instead.clear()
         self.taken.clear()
 
@@ -118,6 +122,12 @@ class Endpoints(Service):
             there.body = body
         else:
             there = self.found[endpoint] = Endpoint(request.path, endpoint, body)
+        there.state, failed = "Succeeded", self.half.pop(0) if self.half else None
+        if failed:
+            there.state = "Failed"
+            return self._accepted(
+                request, answer(self._shown(there), 201), Live("", {}, "Failed", error=failed)
+            )
         return self._accepted(request, answer(self._shown(there), 201), None)
 
     @route("DELETE", ARM, ENDPOINT)
@@ -272,7 +282,7 @@ class Endpoints(Service):
             "identity": endpoint.body.get("identity"),
             "tags": endpoint.body.get("tags", {}),
             "kind": "Managed",
-            "properties": {**told, "provisioningState": "Succeeded"},
+            "properties": {**told, "provisioningState": endpoint.state},
         }
 
 
