@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from phichat.workflow.project import Project
 
 
+FOLDER = "lifetimes"
+"""Below the project's state: a file for each backend."""
+
+
 class Lifetimes:
     """When the time of each deployment is up, kept on this machine so that nobody has to be asked."""
 
@@ -48,15 +52,18 @@ class Lifetimes:
 
 
 def overdue(project: Project) -> str:
-    """One line about what is over its time and costs on; empty where there is nothing. Asks nobody."""
-    over = project.serving.lifetimes.over()
+    """One line about what is over its time and may cost on, on any backend; else empty. Asks nobody."""
+    over = []
+    for file in sorted((project.state / FOLDER).glob("*.json")):
+        over += [(until, name, file.stem) for name, until in Lifetimes(file).over().items()]
     if not over:
         return ""
-    name, until = min(over.items(), key=lambda each: each[1])
+    until, name, backend = min(over)
     others = f" and {len(over) - 1} more" if len(over) > 1 else ""
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(until))
     verb = "are" if others else "is"
-    return f"{name}{others} {verb} over its time since {since} and may cost on: phichat down --expired"
+    there = "" if backend == project.config.backend else f" --backend {backend}"
+    return f"{name}{others} {verb} over its time since {since} and may cost on: phichat down --expired{there}"
 
 
 async def expired(project: Project) -> list[Resource]:

@@ -22,8 +22,8 @@ from phichat.backends.base import (
 from phichat.config import Config
 from phichat.errors import NotFoundError, UnavailableError
 from phichat.paths import write_atomic
+from phichat.workflow import lifetimes
 from phichat.workflow.guard import Guard
-from phichat.workflow.lifetimes import Lifetimes
 from phichat.workflow.money import affordable
 from phichat.workflow.training import Training, offer_token
 
@@ -57,7 +57,7 @@ class Serving:
         # One for each backend: who switches to another one and back finds what was there.
         self._current_file = state / "current" / f"{config.backend}.json"
         self._turning_file = state / "current" / f"{config.backend}.turning"
-        self.lifetimes = Lifetimes(state / "lifetimes" / f"{config.backend}.json")
+        self.lifetimes = lifetimes.Lifetimes(state / lifetimes.FOLDER / f"{config.backend}.json")
         self._guard = guard
         self._backend = backend
         self._training = training

@@ -123,6 +123,8 @@ def test_what_is_over_its_time_is_told_and_deleted(
     empty.forget()
     assert f"phichat: {short} is over its time since " in phichat("runs").err
     assert not empty.requests, "nobody is asked about it"
+    elsewhere = phichat("runs", "--backend", "local").err
+    assert "down --expired --backend azureml" in elsewhere, "also who works elsewhere by now"
     assert "phichat down --expired" in phichat("status").err
     assert phichat("down", "--expired").code == 2, "it asks first"
     # Deployed again, it has its time again.
