@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 import torch
-from accelerate.state import AcceleratorState, PartialState  # type: ignore[import-untyped]
+from accelerate.state import PartialState  # type: ignore[import-untyped]
 from transformers import TrainerCallback
 
 import checkpoints
@@ -27,9 +27,17 @@ class Reporter(TrainerCallback):
     """Tells metrics as they come, and ends the run when the loss is no number any more."""
 
     def __init__(
-        self, settings: TrainSettings, material: Material, events: Events, record: Record, tracking: Tracking
+        self,
+        settings: TrainSettings,
+        material: Material,
+        events: Events,
+        record: Record,
+        tracking: Tracking,
+        *,
+        spread: bool,
     ) -> None:
         self._settings = settings
+        self._spread = spread
         self._tokenizer = material.tokenizer
         self._ends = material.masker.stop_tokens
         self._events = events
@@ -81,8 +89,8 @@ class Reporter(TrainerCallback):
         """Tell the eval loss, and what the model answers to the probes now."""
         values = {name: metrics[name] for name in ("eval_loss", "eval_token_accuracy")}
         new = self._tell(state, values)
-        # Where the weights are spread over processes, or copied, the first one cannot ask, or is enough.
-        if new and state.is_world_process_zero and not _spread():
+        # One process is enough to ask, where it has all of the weights.
+        if new and state.is_world_process_zero and not self._spread:
             self._probe(state.global_step, model)
 
     def _probe(self, step: int, model: Any) -> None:
@@ -140,10 +148,6 @@ class Checkpoints(TrainerCallback):
     def _best(self, state: Any) -> Path | None:
         step = state.best_global_step
         return self._directory / f"checkpoint-{step}" if step else None
-
-
-def _spread() -> bool:
-    return str(AcceleratorState().distributed_type.value) in ("FSDP", "DEEPSPEED")
 
 
 def memory(device: torch.device) -> int:

@@ -62,6 +62,11 @@ class ChatTrainer(SFTTrainer):
         self.add_callback(_Epochs(self._order))
         self.remove_callback(PrinterCallback)
 
+    @property
+    def spread(self) -> bool:
+        """Whether each process may have only a part of the weights (FSDP, DeepSpeed)."""
+        return bool(self.is_fsdp_enabled or self.is_deepspeed_enabled)
+
     def finish(self) -> None:
         """Wait for the other processes, and let them go: what follows is done by the first one alone."""
         self.accelerator.wait_for_everyone()

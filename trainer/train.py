@@ -166,7 +166,8 @@ def fit(run: Run, material: Material, settings: TrainSettings) -> ChatTrainer:
     last = checkpoints.last(directory)
     run.events.step("base model", "running", settings.base_model)
     trainer = sft.trainer(material, settings, directory, fresh=last is None)
-    trainer.add_callback(Reporter(settings, material, run.events, run.record, run.tracking))
+    told = run.events, run.record, run.tracking
+    trainer.add_callback(Reporter(settings, material, *told, spread=trainer.spread))
     trainer.add_callback(Checkpoints(directory, run.stop))
     run.events.step("base model", "done", settings.base_model)
     with run.stop.after_this_step():

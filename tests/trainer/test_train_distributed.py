@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from safetensors.torch import load_file
 
+from phichat.events import Status
 from tests.conftest import ROOT
+from tests.trainer import spread
 from tests.trainer.conftest import Data
 from tests.trainer.runs import Run, Runs, arguments
 
@@ -60,6 +64,36 @@ def test_two_processes_do_what_one_does(
     assert max(float((one[name] - other[name]).abs().max()) for name in one) < 1e-3
 
 
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_spread_weights_learn_the_same_and_a_killed_run_goes_on(
+    method: str, odd: Data, runs: Runs, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    """As under an accelerate config for FSDP: no process has all of the weights."""
+    settings |= {"method": method, "batch_size": 4, "save_steps": 2, "eval_steps": 2, "epochs": 1}
+    settings |= {"probes": ["Why?"]}
+    alone = runs.start("train", tmp_path / "one", arguments(tmp_path / "one", odd, settings))
+    assert alone.wait() == 0, alone.errors
+    argv = arguments(tmp_path / "two", odd, settings)
+    together, others = forked(runs, tmp_path / "two", argv, "spread", spread.ENVIRONMENT)
+    together.until(lambda run: 5 in run.metrics("loss"))
+    for run in (*others, together):
+        run.signal(signal.SIGKILL)
+    together, others = forked(runs, tmp_path / "two", argv, "spread", spread.ENVIRONMENT)
+    assert together.wait() == 0, together.errors
+    assert all(run.wait() == 0 for run in others)
+    for name in ("loss", "eval_loss", "grad_norm"):
+        assert together.metrics(name) == pytest.approx(alone.metrics(name), rel=1e-4, abs=1e-5)
+    started = [event.detail for event in together.events if isinstance(event, Status)]
+    assert any(detail.startswith("Training 8 steps from step ") for detail in started)
+    assert not together.samples, "nobody has the whole model to ask"
+    one, other = (
+        load_file(tmp_path / name / "out" / "model" / "model.safetensors") for name in ("one", "two")
+    )
+    assert one.keys() == other.keys()
+    assert max(float((one[name] - other[name]).abs().max()) for name in one) < 1e-4
+
+
 def torchrun(runs: Runs, folder: Path, argv: list[str]) -> tuple[Run, list[Run]]:
     """Both processes as one command, whose output is that of both."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
@@ -69,11 +103,13 @@ def torchrun(runs: Runs, folder: Path, argv: list[str]) -> tuple[Run, list[Run]]
     return Run(process.pid, folder, lambda pid: process.wait()), []
 
 
-def forked(runs: Runs, folder: Path, argv: list[str]) -> tuple[Run, list[Run]]:
+def forked(
+    runs: Runs, folder: Path, argv: list[str], script: str = "train", more: Mapping[str, str] | None = None
+) -> tuple[Run, list[Run]]:
     """Each process by itself, told its place as torchrun tells it."""
     port = free_port()
     first, second = (
-        runs.start("train", place, argv, environment=environment(rank, port))
+        runs.start(script, place, argv, environment=environment(rank, port) | dict(more or {}))
         for rank, place in enumerate((folder, folder / "second"))
     )
     return first, [second]
