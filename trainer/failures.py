@@ -21,8 +21,9 @@ _FULL_WORDS = (
     "File too large",
     "Disk quota exceeded",
     "PytorchStreamWriter failed",
+    "unexpected pos",
 )
-"""How safetensors and PyTorch put it: they raise errors of their own kinds."""
+"""How safetensors and PyTorch put it, in errors of their own kinds; the last one as a file is closed."""
 _MEMORY_WORDS = ("allocate memory", "out of memory", "OutOfMemory")
 """PyTorch on a CPU says only in words that memory ran out."""
 

@@ -23,7 +23,7 @@ import environment
 import identity
 import weights
 from conversations import fingerprint
-from failures import Cancelled, out_of_memory, sentence
+from failures import Cancelled, disk_full, out_of_memory, sentence
 from interruption import Interruption
 from jobevents import Events
 from record import Record
@@ -70,8 +70,11 @@ def main(argv: list[str] | None = None) -> int:
         events.status("cancelled", str(cancelled))
         return 143
     except Exception as error:
+        words = sentence(error, arguments.output_dir)
+        if first and disk_full(error):
+            discard_incomplete(arguments.output_dir)  # there must be room for the words, too
         traceback.print_exc()
-        events.status("failed", sentence(error, arguments.output_dir))
+        events.status("failed", words)
         return 1
     events.status("succeeded", detail)
     return 0
@@ -173,6 +176,12 @@ def fit(run: Run, material: Material, settings: TrainSettings) -> ChatTrainer:
     with run.stop.after_this_step():
         trainer.train(resume_from_checkpoint=str(last) if last else None)
     return trainer
+
+
+def discard_incomplete(output: Path) -> None:
+    """Remove what was being written when it failed: a later attempt writes it anew."""
+    checkpoints.remove_incomplete(output / "checkpoints")
+    shutil.rmtree(output / "model.partial", ignore_errors=True)
 
 
 def closing_words(run: Run) -> str:

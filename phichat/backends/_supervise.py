@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 ALIVE = "alive"
+END, END_BYTES = "exit.tmp", 256
+"""The file that says how the job ended, while nobody knows, and its size."""
 BUSY = 3
 """Exit code of a supervisor that found another one at work."""
 
@@ -80,6 +82,8 @@ def _run_locked(folder: Path, alive: BinaryIO) -> int:
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     # The child holds the lock too: while it lives, the job is alive, even if this process was killed.
     inherit: dict[str, Any] = {} if sys.platform == "win32" else {"pass_fds": (alive.fileno(),)}
+    # Room for how it ends, also when the job has filled the disk by then.
+    (folder / END).write_bytes(b" " * END_BYTES)
     with (folder / "output.log").open("ab") as log:
         try:
             child = subprocess.Popen(
@@ -91,14 +95,14 @@ def _run_locked(folder: Path, alive: BinaryIO) -> int:
                 **inherit,
             )
         except OSError as error:
-            _write(folder / "exit.json", {"attempt": job["attempt"], "code": 127, "detail": str(error)})
+            _write_end(folder, {"attempt": job["attempt"], "code": 127, "detail": str(error)})
             _say_ready()
             return 0
     signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     _write(folder / "child.json", {"attempt": job["attempt"], "pid": child.pid, "started": time.time()})
     _say_ready()
     code = child.wait()
-    _write(folder / "exit.json", {"attempt": job["attempt"], "code": code, "detail": ""})
+    _write_end(folder, {"attempt": job["attempt"], "code": code, "detail": ""})
     return 0
 
 
@@ -110,6 +114,13 @@ def _say_ready() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.close(null)
+
+
+def _write_end(folder: Path, value: dict[str, Any]) -> None:
+    """Write down how the job ended, where room was kept for it; spaces behind JSON mean nothing."""
+    with (folder / END).open("r+b") as file:
+        file.write(json.dumps(value).encode().ljust(END_BYTES))
+    (folder / END).replace(folder / "exit.json")
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:

@@ -139,6 +139,17 @@ async def test_a_job_outlives_the_process_that_started_it(jobs: ProcessJobs, tmp
     assert [event.line for event in told if isinstance(event, Log)] == ["went"]
 
 
+async def test_room_for_how_it_ends_is_kept_before_the_job_can_fill_the_disk(jobs: ProcessJobs) -> None:
+    jobs.start("one", python(WAIT))
+    place = jobs.place("one")
+    kept = (place / "exit.tmp").stat()
+    assert kept.st_size == 256
+    await jobs.cancel("one")
+    ended = (place / "exit.json").stat()
+    assert (ended.st_ino, ended.st_size) == (kept.st_ino, kept.st_size)
+    assert jobs.status("one").state == "cancelled"
+
+
 def test_starting_twice_is_one_job(jobs: ProcessJobs) -> None:
     assert jobs.start("one", python(WAIT))
     pid = jobs.pid("one")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import checkpoints
 from failures import TrainError, disk_full, out_of_memory, sentence
 from tests import tiny
 from tests.trainer.conftest import Data
@@ -38,6 +39,8 @@ def test_a_full_disk_is_said_and_costs_no_checkpoint(
     assert run.last.state == "failed"
     assert run.last.detail.startswith("The disk is full: ")
     assert run.last.detail.endswith("Make room, then start the same run again.")
+    left = checkpoints.found(tmp_path / "out" / "checkpoints")
+    assert all(checkpoints.complete(folder) for folder in left), "what is half written fills the disk"
     (tmp_path / "stdout").unlink()
     again = runs.start("train", tmp_path, argv)
     assert again.wait() == 0, again.errors
@@ -152,6 +155,10 @@ def test_a_reader_that_goes_away_does_not_disturb(
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full: "),
         (
             RuntimeError("PytorchStreamWriter failed writing file data/0: file write failed"),
+            "The disk is full: ",
+        ),
+        (
+            RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 267008 vs 266896"),
             "The disk is full: ",
         ),
         (ValueError("first\nsecond"), "ValueError: first"),
