@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -31,6 +31,7 @@ from phichat.screens.stage import StageScreen
 from phichat.screens.stages import STAGES
 
 if TYPE_CHECKING:
+    from phichat.backends.base import Resource
     from phichat.screens.remedies import Remedy
     from phichat.screens.setup import Beginning
     from phichat.workflow import Project
@@ -275,6 +276,8 @@ class PhichatApp(App[None], inherit_bindings=False):
 
     def on_app_focus(self) -> None:
         self._attention.end()
+        if self._costing:  # what costs comes and goes by itself, as the nodes of a cluster
+            self.session.look_soon()
 
     def action_download(self) -> None:
         """Download the model's weights and start it."""
@@ -292,6 +295,33 @@ class PhichatApp(App[None], inherit_bindings=False):
     def action_retry(self) -> None:
         """Open the project again, if that failed, and start the model."""
         self._start_model()
+
+    async def action_quit(self) -> None:
+        """Leave; where something goes on costing, say so first."""
+        from phichat.screens.leaving import LeavingScreen
+
+        costing = self._costing
+        if not costing or isinstance(self.screen, LeavingScreen):  # who says it twice means it
+            self.exit()
+            return
+
+        def answered(leave: bool | None) -> None:
+            if leave:
+                self.exit()
+
+        self.push_screen(LeavingScreen(self.session, costing), answered)
+
+    async def action_interrupt(self) -> None:
+        """Say how to quit; where something would go on costing, ask about that."""
+        if self._costing:
+            await self.action_quit()
+        else:
+            self.action_help_quit()
+
+    @property
+    def _costing(self) -> Sequence[Resource]:
+        """What costs by the hour, as far as anybody has looked."""
+        return self.session.standing.costing if self.session.standing else ()
 
     def action_help(self) -> None:
         """Show help for what has the focus."""

@@ -84,9 +84,9 @@ KEYS: list[BindingType] = [
     ),
     Binding(
         "ctrl+c",
-        "help_quit",
+        "interrupt",
         "How to quit",
-        tooltip="Say how to quit.",
+        tooltip="Say how to quit, and what would go on costing.",
         id="app.interrupt",
         show=False,
         system=True,

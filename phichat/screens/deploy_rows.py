@@ -35,10 +35,10 @@ def listed(
     for state in [*ours, *(state for state in states if state.foreign)]:
         heading = FOREIGN if state.foreign else state.endpoint if len(endpoints) > 1 else ""
         if heading:
-            rows.setdefault(f"heading {heading}", [Content.styled(heading, "$text-muted")])
+            rows.setdefault(f"heading {heading}", [Content(heading)])
         cost = "" if state.foreign else hourly(rates.get(state.deployment.id, 0.0))
         rows[state.deployment.id] = [
-            Content.styled("▸" if state.deployment.id == current else " ", "$text-primary"),
+            Content("▸" if state.deployment.id == current else " "),
             Content(state.deployment.id if state.foreign else name_of(state)),
             *([Content(state.model)] if other else []),
             *([bar(state.traffic)] if shared else []),
@@ -54,11 +54,9 @@ def name_of(state: DeploymentState) -> str:
 
 
 def bar(percent: int) -> Content:
-    """A share of the requests as a bar with its number; nothing is told by its length alone."""
+    """A share of the requests as a bar with its number; without colours, to be seen below the cursor too."""
     full = round(BAR * percent / 100)
-    return Content.assemble(
-        ("━" * full, "$text-primary"), ("┄" * (BAR - full), "$text-muted"), f" {percent:>3} %"
-    )
+    return Content(f"{'━' * full}{'┄' * (BAR - full)} {percent:>3} %")
 
 
 def health(state: DeploymentState) -> Content:

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from phichat.backends.base import Job, TrainSpec
+from phichat.backends.base import Job, Resource, TrainSpec
 from phichat.data.manifest import current
 from phichat.errors import PhichatError
 from phichat.paths import PROJECT_FILE
@@ -29,17 +29,21 @@ class Standing:
     """The model that the current deployment answers with; empty where there is none."""
     usd_per_hour: float | None = 0.0
     """What all that is alive costs; None: something, but nobody could say how much."""
+    costing: tuple[Resource, ...] = ()
+    """What of it costs."""
 
 
 async def standing(project: Project) -> Standing:
     """How far a project is. What a backend does not tell in time counts as not there."""
     here = await asyncio.to_thread(_on_disk, project)
-    serving, cost = await asyncio.gather(_serving(project), _cost(project))
+    serving, costing = await asyncio.gather(_serving(project), _costing(project))
     done = dict(here.done)
     model = serving.id if isinstance(serving, Job) else serving or ""
     if isinstance(serving, Job):
         done["deploy"] = f"{model} answers"
-    return Standing(done, here.running, model, cost)
+    rates = [each.usd_per_hour for each in costing]
+    cost = None if None in rates else sum(rate or 0.0 for rate in rates)
+    return Standing(done, here.running, model, cost, tuple(costing))
 
 
 def _on_disk(project: Project) -> Standing:
@@ -64,11 +68,10 @@ async def _serving(project: Project) -> Job | str | None:
     return None
 
 
-async def _cost(project: Project) -> float | None:
-    """Dollars an hour of all that is alive."""
+async def _costing(project: Project) -> list[Resource]:
+    """All that is alive and costs by the hour."""
     with contextlib.suppress(PhichatError, TimeoutError):
         if project.backend.supports("resources"):
             async with asyncio.timeout(ANSWER_SECONDS):
-                costs = [each.usd_per_hour for each in await project.resources()]
-            return None if None in costs else sum(cost or 0.0 for cost in costs)
-    return 0.0
+                return [each for each in await project.resources() if each.usd_per_hour != 0]
+    return []

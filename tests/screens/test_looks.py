@@ -68,7 +68,7 @@ async def test_the_terminals_own_colours_are_left_to_the_terminal(
 
 def words(pilot: Pilot[None]) -> Iterator[Segment]:
     """What has letters or digits in it, where one looks; lines and blocks are decoration."""
-    pages = pilot.app.screen.query("#help, #question, #goto, #setup, #sign-in, #provision")
+    pages = pilot.app.screen.query("#help, #question, #leaving, #share, #goto, #setup, #sign-in, #provision")
     region = pages.first().region if pages else pilot.app.screen.region
     for line in strips(pilot)[region.y : region.bottom]:
         yield from (
