@@ -127,12 +127,13 @@ async def shared(pilot: Pilot[None], script: Script) -> None:
     backend.__class__ = type("Shares", (Sharing,), {"script": script})
     await go(pilot)
     await until(pilot, lambda: "Roll back" in picture(pilot))
+    await pilot.press("down")  # when its time was up is told by the clock of the place where one is
 
 
 async def sharing(pilot: Pilot[None], script: Script) -> None:
     """How many of the requests one is to have."""
     await shared(pilot, script)
-    await pilot.press("down", "b")
+    await pilot.press("b")
 
 
 async def planned(pilot: Pilot[None], script: Script) -> None:

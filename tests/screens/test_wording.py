@@ -1,5 +1,8 @@
 """Numbers as people read them."""
 
+import re
+import time
+
 import pytest
 
 from phichat.screens import wording
@@ -34,3 +37,9 @@ def test_an_amount_has_one_unit_for_both_numbers(
 def test_one_is_not_many() -> None:
     assert wording.plural(1, "token") == "1 token"
     assert wording.plural(1024, "token") == "1,024 tokens"
+
+
+def test_a_moment_has_a_day_only_where_that_is_another_one() -> None:
+    now = time.time()
+    assert re.fullmatch(r"\d\d:\d\d", wording.clock(now))
+    assert re.fullmatch(r"1[3-7] Jan \d\d:\d\d", wording.clock(1_768_500_000))
