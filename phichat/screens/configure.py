@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
-from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from phichat.screens.checklist import CheckList
-from phichat.screens.choice import Choice
+from phichat.screens.configure_page import PAGES, Page
 from phichat.screens.fields import FieldRow
 from phichat.screens.pickers import BackendList, ModelList
 from phichat.screens.session import Session
@@ -32,24 +31,8 @@ if TYPE_CHECKING:
     from phichat.workflow import Project
     from phichat.workflow.offers import ModelOffer, Offers
 
-PAGES = {
-    "backend": "Backend",
-    "model": "Model",
-    "data": "Data",
-    "train": "Train",
-    "deploy": "Deploy",
-    "chat": "Chat",
-    "history": "History",
-    "secrets": "Secrets",
-    "checks": "Checks",
-}
 CHECKING = "Checking what must be in place …"
 HOW = "Right or Enter goes into the page, Escape back. Save writes what you changed."
-REMARKS = {
-    "backend": "Where models are trained, deployed and chatted with.",
-    "model": "The model to start from: its size, its context in tokens, its licence, and what to download.",
-    "secrets": "They go into the keyring of the operating system, never into a file.",
-}
 
 
 class ConfigureScreen(StageScreen):
@@ -134,17 +117,17 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self._problem: PhichatError | None = None
         """Why there is no project."""
         self._draft: Draft | None = None
-        self._models: list[ModelOffer] = []
-        self._checks: list[Check] | None = None
         self._checking: Worker[None] | None = None
         self._part = ""
         """What is being checked just now."""
-        self._page = "backend"
+        self._at = "backend"
+        """The page that is shown."""
+        self._page = Page()
 
     def body(self) -> ComposeResult:
         with Horizontal(id="configure"):
             yield OptionList(*(Option(title, id=name) for name, title in PAGES.items()), id="pages")
-            yield VerticalScroll(id="page", can_focus=False)
+            yield self._page
         yield Static(HOW, id="about")
 
     def on_mount(self) -> None:
@@ -158,7 +141,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
                 self._project = None
             return
         if project is not self._project:
-            self._project, self._problem, self._checks = project, None, None
+            self._project, self._problem, self._page.checks = project, None, None
             await self.clear_problem()
             self._draft = Draft(project.loaded)
             await self._show_page()
@@ -196,7 +179,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
     async def on_configure_screen_found(self, event: Found) -> None:
         if self._draft:
             self._draft.offers, self._draft.secrets = event.offers, event.secrets
-            self._models = event.models
+            self._page.models = event.models
             await self._show_page()
 
     async def on_configure_screen_saved(self) -> None:
@@ -216,9 +199,9 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     async def on_configure_screen_checked(self, event: Checked) -> None:
         self._done_checking()
-        self._checks = event.checks
+        self._page.checks = event.checks
         await self._show_page()
-        if self._page == "checks":
+        if self._at == "checks":
             self.action_into()
 
     async def on_configure_screen_failed(self, event: Failed) -> None:
@@ -229,8 +212,8 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     async def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         name = event.option.id or ""
-        if event.option_list.id == "pages" and name != self._page:
-            self._page = name
+        if event.option_list.id == "pages" and name != self._at:
+            self._at = name
             await self._show_page()
         elif event.option_list.has_focus:
             self._explain_option(event.option_list, name)
@@ -265,55 +248,10 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
             self.refresh_bindings()
 
     async def _show_page(self) -> None:
-        """Show the page anew; what has the focus keeps it, by its place."""
-        if not self._draft:
-            return
-        page = self.query_one("#page")
-        inside = self.focused is not None and page in self.focused.ancestors
-        at = self._focusable(page).index(self.focused) if inside and self.focused else 0
-        async with self.batch():
-            await page.remove_children()
-            await page.mount_all(self._content(self._draft))
-        if inside and (fields := self._focusable(page)):
-            fields[min(at, len(fields) - 1)].focus()
-        self.refresh_bindings()
-
-    def _content(self, draft: Draft) -> list[Widget]:
-        shown: list[Widget] = []
-        if draft.loaded.project is None:
-            shown.append(Static("There is no project here: saving makes one.", classes="remark"))
-            shown.append(Horizontal(Choice("project.setup"), classes="choices"))
-        if remark := REMARKS.get(self._page):
-            shown.append(Static(remark, classes="remark"))
-        if self._page == "backend":
-            backends = BackendList(classes="picker")
-            backends.show(draft.offers.backends, draft.backend)
-            shown.append(backends if draft.offers.backends else Static("Looking for backends…"))
-        elif self._page == "model":
-            models = ModelList(classes="picker")
-            models.show(self._models, draft.base_model)
-            shown.append(models)
-        elif self._page == "checks":
-            shown += self._shown_checks()
-        return [*shown, *(self._field(draft, row) for row in draft.rows(self._page))]
-
-    def _field(self, draft: Draft, row: Any) -> FieldRow:
-        return FieldRow(row, draft.text(row), draft.origin(row))
-
-    def _shown_checks(self) -> list[Widget]:
-        if self._checking:
-            return [Static(Content(self._part or CHECKING), id="checking")]
-        if self._checks is None:
-            return [Static("Not checked yet.", classes="remark"), self._choices()]
-        ok = sum(check.ok for check in self._checks)
-        told = f"{ok} of {len(self._checks)} are in place." if self._checks else "Nothing has to be in place."
-        return [Static(told, classes="remark"), CheckList(self._checks), self._choices()]
-
-    @staticmethod
-    def _choices() -> Widget:
-        """What can be done about the place where the work happens."""
-        names = ("check", "sign_in", "provision")
-        return Horizontal(*(Choice(f"configure.{name}") for name in names), classes="choices")
+        if self._draft:
+            checking = (self._part or CHECKING) if self._checking else ""
+            await self._page.show(self._at, self._draft, checking)
+            self.refresh_bindings()
 
     async def _choose(self, key: tuple[str, ...], name: str) -> None:
         if self._draft and (row := self._draft.row(key)):
@@ -326,19 +264,9 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     def _explain_option(self, options: OptionList, name: str) -> None:
         """Say more about what is highlighted in a list."""
-        told = ""
-        if isinstance(options, CheckList):
-            told = options.told()
-        elif isinstance(options, ModelList):
-            told = next((each.title for each in self._models if each.name == name), "")
-        elif isinstance(options, BackendList) and self._draft:
-            backends = self._draft.offers.backends
-            told = next((f"{b.error or b.title}\n{b.package}" for b in backends if b.name == name), "")
-        self.query_one("#about", Static).update(Content(told))
-
-    @staticmethod
-    def _focusable(page: Widget) -> list[Widget]:
-        return [each for each in page.query("*").results(Widget) if each.focusable]
+        if self._draft:
+            told = self._page.told(options, name, self._draft)
+            self.query_one("#about", Static).update(Content(told))
 
     # What the keys do
 
@@ -388,8 +316,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     def action_into(self) -> None:
         """Go into the page."""
-        if fields := self._focusable(self.query_one("#page")):
-            fields[0].focus()
+        self._page.enter()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
@@ -430,7 +357,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     async def _go_to(self, page: str) -> None:
         pages = self.query_one("#pages", OptionList)
-        self._page = page
+        self._at = page
         pages.highlighted = list(PAGES).index(page)
         await self._show_page()
         self.action_into()

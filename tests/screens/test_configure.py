@@ -18,7 +18,8 @@ from phichat.config.schema import PERSONAL, Config, keys_of
 from phichat.errors import BackendError
 from phichat.paths import user_folders
 from phichat.screens.checklist import CheckList
-from phichat.screens.configure import PAGES, ConfigureScreen
+from phichat.screens.configure import ConfigureScreen
+from phichat.screens.configure_page import PAGES
 from phichat.screens.fields import FieldRow
 from phichat.workflow.beginning import remember
 from tests.config.keyrings import MemoryKeyring
