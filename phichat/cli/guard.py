@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from phichat.errors import PhichatError, of_the_disk
 
@@ -21,7 +23,8 @@ def guarded(run: Callable[[], int]) -> int:
     """The exit code of a command; every error that leaves it is told on standard error."""
     _speak_utf8()
     try:
-        code = run()
+        with _ended_as_interrupted():
+            code = run()
         _flush()
         return code
     except OutputClosedError:
@@ -37,6 +40,26 @@ def guarded(run: Callable[[], int]) -> int:
     except Exception as error:
         tell(of_the_disk(error) or _unexpected(error))
         return 1
+
+
+@contextlib.contextmanager
+def _ended_as_interrupted() -> Iterator[None]:
+    """Take the order to end, as a service manager gives it, for Ctrl-C: nothing is left running behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    # A shell's background job does not hear Ctrl-C: then nobody has set a handler that could be called.
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, signal.SIG_DFL, None):
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def tell(error: PhichatError) -> None:

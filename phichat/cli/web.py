@@ -92,7 +92,7 @@ def _listening(port: int) -> socket.socket:
     try:
         return socket.create_server((HOST, port))
     except (OSError, OverflowError) as error:
-        told = f"Port {port} cannot be had: {getattr(error, 'strerror', None) or error}."
+        told = f"Port {port} cannot be had: {getattr(error, 'strerror', None) or str(error).rstrip('.')}."
         raise ConfigError(told, "phichat web --port 0 takes any that is free.") from error
 
 

@@ -107,7 +107,8 @@ def test_a_reader_that_goes_away_is_no_error(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("project")
-def test_ctrl_c_ends_with_130_and_keeps_what_was_said(folder: Path) -> None:
+@pytest.mark.parametrize("order", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_with_130_and_keeps_what_was_said(folder: Path, order: signal.Signals) -> None:
     command = [sys.executable, "-m", "phichat", "chat", "-p", "forever"]
     with subprocess.Popen(
         command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -115,9 +116,22 @@ def test_ctrl_c_ends_with_130_and_keeps_what_was_said(folder: Path) -> None:
         assert started.stdout is not None
         assert started.stderr is not None
         assert started.stdout.read(8) == b"forever!"
-        started.send_signal(signal.SIGINT)
+        started.send_signal(order)
         assert started.wait(30) == 130
         assert b"Traceback" not in started.stderr.read()
+
+
+def test_the_order_to_end_is_heard_where_ctrl_c_is_not() -> None:
+    def ended() -> int:
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert guarded(ended) == 130
+    finally:
+        signal.signal(signal.SIGINT, deaf)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "it is ours while a command runs only"
 
 
 def test_the_command_is_installed(process: Run) -> None:

@@ -78,6 +78,10 @@ def test_logs_and_a_model_of_the_newest_run(phichat: Run, school: Path) -> None:
     assert (school / "two" / "notes").read_text("utf-8") == "two"
     assert phichat("fetch", "one", "there").out == f"{school / 'there'}\n"
     assert (school / "there" / "notes").read_text("utf-8") == "one"
+    phichat("train", "--name", "poor", "--seed", "2", "--set", "backends.pupil.ends=failed")
+    assert phichat("fetch", "-C", str(school)).out == f"{school / 'two'}\n", (
+        "the newest that has made a model"
+    )
     assert phichat("fetch", "three").err == "phichat: There is no run 'three'.\n  phichat runs\n"
 
 

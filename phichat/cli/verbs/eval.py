@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def arguments(parser: Parser) -> None:
     """Take the run."""
     parser.add_argument(
-        "name", metavar="RUN", nargs="?", help="as 'phichat runs' shows it; default: the newest"
+        "name",
+        metavar="RUN",
+        nargs="?",
+        help="as 'phichat runs' shows it; default: the newest that succeeded",
     )
     parser.add_argument("--json", action="store_true", help="events, then the result, one JSON object a line")
 

@@ -12,7 +12,10 @@ from phichat.cli.parser import Parser
 def arguments(parser: Parser) -> None:
     """Take the run, and where to."""
     parser.add_argument(
-        "name", metavar="RUN", nargs="?", help="as 'phichat runs' shows it; default: the newest"
+        "name",
+        metavar="RUN",
+        nargs="?",
+        help="as 'phichat runs' shows it; default: the newest that succeeded",
     )
     parser.add_argument("folder", metavar="DIR", nargs="?", help="default: named as the run, in this folder")
 
@@ -33,7 +36,8 @@ async def _fetch(args: argparse.Namespace) -> int:
     from phichat.cli.terminal import narrate, out
 
     async with open_project(args) as project:
-        name = project.training.run(args.name).name
+        newest = None if args.name else await project.training.newest_success()
+        name = (newest or project.training.run(args.name)).name
         place = _place(args, name)
         with narrated() as narrator:
             path = await project.fetch(name, place, narrator)
