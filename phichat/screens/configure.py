@@ -17,7 +17,7 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from phichat.screens.checklist import CheckList
-from phichat.screens.configure_page import PAGES, Page
+from phichat.screens.configure_page import CHECKING, PAGES, Page
 from phichat.screens.fields import FieldRow
 from phichat.screens.pickers import BackendList, ModelList
 from phichat.screens.session import Session
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from phichat.workflow import Project
     from phichat.workflow.offers import ModelOffer, Offers
 
-CHECKING = "Checking what must be in place …"
 HOW = "Right or Enter goes into the page, Escape back. Save writes what you changed."
 
 
@@ -118,8 +117,6 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         """Why there is no project."""
         self._draft: Draft | None = None
         self._checking: Worker[None] | None = None
-        self._part = ""
-        """What is being checked just now."""
         self._at = "backend"
         """The page that is shown."""
         self._page = Page()
@@ -193,9 +190,8 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     def on_configure_screen_checking(self, event: Checking) -> None:
         of = f" ({event.part.done + 1:.0f} of {event.part.total:.0f})" if (event.part.total or 1) > 1 else ""
-        self._part = f"Checking {event.part.what}{of} …"
-        for shown in self.query("#checking").results(Static):
-            shown.update(Content(self._part))
+        if self._checking:
+            self._page.tell_checking(f"Checking {event.part.what}{of} …")
 
     async def on_configure_screen_checked(self, event: Checked) -> None:
         self._done_checking()
@@ -249,8 +245,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     async def _show_page(self) -> None:
         if self._draft:
-            checking = (self._part or CHECKING) if self._checking else ""
-            await self._page.show(self._at, self._draft, checking)
+            await self._page.show(self._at, self._draft)
             self.refresh_bindings()
 
     async def _choose(self, key: tuple[str, ...], name: str) -> None:
@@ -291,6 +286,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         if self.session.project is None:
             return
         self._checking = self._check(self.session.project)
+        self._page.checking = CHECKING
         self.bar.activity = "checking"
         self.bar.show()
         await self._go_to("checks")
@@ -363,7 +359,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self.action_into()
 
     def _done_checking(self) -> None:
-        self._checking, self._part = None, ""
+        self._checking, self._page.checking = None, ""
         self.bar.activity = ""
         self.bar.show()
         self.refresh_bindings()

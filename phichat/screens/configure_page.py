@@ -30,6 +30,7 @@ PAGES = {
     "secrets": "Secrets",
     "checks": "Checks",
 }
+CHECKING = "Checking what must be in place …"
 REMARKS = {
     "backend": "Where models are trained, deployed and chatted with.",
     "model": "The model to start from: its size, its context in tokens, its licence, and what to download.",
@@ -45,18 +46,17 @@ class Page(VerticalScroll, can_focus=False):
         self.models: list[ModelOffer] = []
         self.checks: list[Check] | None = None
         """How the checks went; None: nobody has asked."""
+        self.checking = ""
+        """What is being checked just now; empty: nothing."""
 
-    async def show(self, name: str, draft: Draft, checking: str) -> None:
-        """Show a page anew; what has the focus keeps it, by its place.
-
-        `checking` is what is being checked just now; empty: nothing.
-        """
+    async def show(self, name: str, draft: Draft) -> None:
+        """Show a page anew; what has the focus keeps it, by its place."""
         focused = self.screen.focused
         inside = focused is not None and self in focused.ancestors
         at = self._focusable.index(focused) if inside and focused else 0
         async with self.batch():
             await self.remove_children()
-            await self.mount_all(self._content(name, draft, checking))
+            await self.mount_all(self._content(name, draft))
         if inside and (fields := self._focusable):
             fields[min(at, len(fields) - 1)].focus()
 
@@ -64,6 +64,12 @@ class Page(VerticalScroll, can_focus=False):
         """Give the focus to what comes first on the page."""
         if fields := self._focusable:
             fields[0].focus()
+
+    def tell_checking(self, told: str) -> None:
+        """Say what is being checked just now."""
+        self.checking = told
+        for shown in self.query("#checking").results(Static):
+            shown.update(Content(told))
 
     def told(self, options: OptionList, name: str, draft: Draft) -> str:
         """What there is to say of what is highlighted in a list."""
@@ -76,7 +82,7 @@ class Page(VerticalScroll, can_focus=False):
             return next((f"{b.error or b.title}\n{b.package}" for b in backends if b.name == name), "")
         return ""
 
-    def _content(self, name: str, draft: Draft, checking: str) -> list[Widget]:
+    def _content(self, name: str, draft: Draft) -> list[Widget]:
         shown: list[Widget] = []
         if draft.loaded.project is None:
             shown.append(Static("There is no project here: saving makes one.", classes="remark"))
@@ -92,12 +98,13 @@ class Page(VerticalScroll, can_focus=False):
             models.show(self.models, draft.base_model)
             shown.append(models)
         elif name == "checks":
-            said = Static(Content(checking), id="checking")
-            shown += [said] if checking else self._shown_checks()
+            shown += self._shown_checks()
         rows = draft.rows(name)
         return [*shown, *(FieldRow(row, draft.text(row), draft.origin(row)) for row in rows)]
 
     def _shown_checks(self) -> list[Widget]:
+        if self.checking:
+            return [Static(Content(self.checking), id="checking")]
         if self.checks is None:
             return [Static("Not checked yet.", classes="remark"), _choices()]
         ok = sum(check.ok for check in self.checks)
