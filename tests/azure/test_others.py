@@ -27,7 +27,7 @@ from tests.azure.standin.others import (
     Stranger,
     Theirs,
 )
-from tests.azure.standin.wire import Request, Response
+from tests.azure.standin.wire import Request, Response, error
 
 TOP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/phichat/providers/Microsoft.MachineLearningServices"
 ENDPOINTS = f"{TOP}/workspaces/phichat/onlineEndpoints"
@@ -199,6 +199,16 @@ async def test_they_are_listed_and_left_alone(cloud: Cloud, backend: AzureMLBack
             await refused
     assert [line async for line in backend.logs(BLUE)] == ["INFO: the server of somebody else"]
     assert not cloud.made()
+
+
+async def test_one_that_goes_while_all_are_listed_hides_nothing(
+    cloud: Cloud, backend: AzureMLBackend
+) -> None:
+    have(cloud, MLflow())
+    cloud.endpoints.theirs(f"{ENDPOINTS}/gone", MLflow(), PHI3)
+    gone = error(404, "ResourceNotFound", "gone was not found.")
+    cloud.faults.append(Fault("GET", "/gone/deployments$", instead(gone)))
+    assert [state.deployment.id for state in await backend.deployments()] == ["theirs/blue"]
 
 
 async def test_what_is_remembered_holds_no_key(cloud: Cloud, backend: AzureMLBackend, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phichat.backends.azureml.endpoints import PREVIOUS, Endpoints, leading, made, share, state_of
+from phichat.backends.azureml.endpoints import PREVIOUS, Endpoints, leading, share, state_of
 from phichat.backends.azureml.failures import clean
 from phichat.backends.azureml.lifetime import since, stamp, until
 from phichat.backends.azureml.refs import Ref, ref_of
@@ -33,16 +33,21 @@ class Deployments:
 
     async def states(self) -> list[DeploymentState]:
         """Every deployment of the workspace, the project's own first, the oldest of an endpoint first."""
-        found = []
-        for endpoint in await self._endpoints.everybodys():
-            ours, name = self._endpoints.ours(endpoint), endpoint["name"]
-            previous = (endpoint.get("tags") or {}).get(PREVIOUS) if ours else None
-            url, traffic = str(endpoint["properties"].get("scoringUri") or ""), share(endpoint)
-            for each in sorted(await self._endpoints.deployments(name), key=made):
-                state = _state(Ref(name, each["name"]), each, traffic, url)
-                told = {"previous": each["name"] == previous, "foreign": not ours}
-                found.append(state.model_copy(update=told if ours else {**told, "detail": _theirs(state)}))
-        return found
+        endpoints = await self._endpoints.everybodys()
+        lists = await self._endpoints.deployments_of(endpoints)
+        return [
+            self._state(endpoint, each)
+            for endpoint, deployments in zip(endpoints, lists, strict=True)
+            for each in deployments
+        ]
+
+    def _state(self, endpoint: Json, told: Json) -> DeploymentState:
+        ours, url = self._endpoints.ours(endpoint), str(endpoint["properties"].get("scoringUri") or "")
+        state = _state(Ref(endpoint["name"], told["name"]), told, share(endpoint), url)
+        if not ours:
+            return state.model_copy(update={"foreign": True, "detail": _theirs(state)})
+        previous = (endpoint.get("tags") or {}).get(PREVIOUS)
+        return state.model_copy(update={"previous": told["name"] == previous})
 
     async def delete(self, deployment_id: str) -> None:
         """Delete a deployment; if it has requests they go to another one first, where there is one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -122,9 +123,17 @@ class Endpoints:
         await self._arm.delete(path, API, f"delete the endpoint {name}")
 
     async def deployments(self, endpoint: str) -> list[Json]:
-        """The deployments of an endpoint."""
+        """The deployments of an endpoint, the oldest first; none where it is gone by now."""
         path = await self._workspace.path(f"onlineEndpoints/{endpoint}/deployments")
-        return await self._arm.all(path, DEPLOYMENT_API, f"list the deployments of {endpoint}")
+        try:
+            found = await self._arm.all(path, DEPLOYMENT_API, f"list the deployments of {endpoint}")
+        except NotFoundError:
+            return []
+        return sorted(found, key=made)
+
+    async def deployments_of(self, endpoints: Sequence[Json]) -> list[list[Json]]:
+        """The deployments of several endpoints, asked for at once: a workspace may have many of others."""
+        return await asyncio.gather(*(self.deployments(each["name"]) for each in endpoints))
 
     async def deployment(self, ref: Ref) -> Json | None:
         """A deployment, or None if there certainly is none."""
@@ -161,7 +170,7 @@ class Endpoints:
         if not share(endpoint).get(ref.name):
             return
         others = [each for each in await self.deployments(ref.endpoint) if each["name"] != ref.name]
-        good = [each["name"] for each in sorted(others, key=made) if state_of(each) == "succeeded"]
+        good = [each["name"] for each in others if state_of(each) == "succeeded"]
         previous = (endpoint.get("tags") or {}).get(PREVIOUS)
         heir = leading(share(endpoint), besides=ref.name) or (previous if previous in good else None)
         heir = heir or (good[-1] if good else None)
