@@ -9,7 +9,9 @@ from html import escape
 Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640, 260
-LEFT, RIGHT, TOP, BOTTOM = 56, 16, 16, 36
+LEFT, RIGHT, TOP, BOTTOM = 56, 16, 36, 36
+LABEL, VALUE = 210, 90
+"""Room beside a bar, for what it is and how long."""
 
 
 def lines(series: Mapping[str, Points], x_label: str) -> str:
@@ -44,17 +46,17 @@ def lines(series: Mapping[str, Points], x_label: str) -> str:
 
 def bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> str:
     """A group of bars from 0 to 1 for each row, one bar for each name."""
-    parts, y = [], TOP
+    parts, y = [], 4
     names: list[str] = []
     for label, values in rows:
-        parts.append(_text(0, y + 11, label))
+        parts.append(_text(8, y + 11, label))
         for name, value in values.items():
             if name not in names:
                 names.append(name)
-            length = max(0.0, min(1.0, value)) * (WIDTH - 260)
-            bar = f'<rect x="180" y="{y}" width="{length:.1f}" height="14"/>'
+            length = max(0.0, min(1.0, value)) * (WIDTH - LABEL - VALUE)
+            bar = f'<rect x="{LABEL}" y="{y}" width="{max(length, 1):.1f}" height="14"/>'
             parts.append(f'<g class="s{names.index(name)}">{bar}</g>')
-            parts.append(_text(186 + length, y + 11, f"{name} {value:.0%}"))
+            parts.append(_text(LABEL + 6 + length, y + 11, f"{name} {value:.0%}"))
             y += 18
         y += 10
     return _svg("".join(parts), y, "shares") if rows else ""

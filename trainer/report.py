@@ -36,7 +36,7 @@ table {{ border-collapse: collapse; width: 100%; margin: 1rem 0; }}
 th, td {{ text-align: left; vertical-align: top; padding: .3rem .6rem; }}
 th, td {{ border-bottom: 1px solid var(--line); }}
 td {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
-svg {{ width: 100%; height: auto; font-size: 12px; fill: currentColor; }}
+svg {{ display: block; width: 100%; max-width: 46rem; height: auto; font-size: 12px; fill: currentColor; }}
 svg .grid {{ stroke: var(--line); }}
 svg polyline {{ fill: none; stroke-width: 2; }}
 svg .s0 {{ fill: var(--base); stroke: var(--base); }}
@@ -44,6 +44,7 @@ svg .s1 {{ fill: var(--tuned); stroke: var(--tuned); }}
 .right::after {{ content: " ✓"; color: #2a9d4a; }}
 .wrong::after {{ content: " ✗"; color: #d0453b; }}
 small {{ opacity: .75; }}
+.answer {{ font-size: 1.2rem; }}
 </style>
 </head>
 <body>
@@ -58,6 +59,7 @@ def render(result: Mapping[str, Any], training: Sequence[Mapping[str, Any]]) -> 
     models = [name for name in ("base", "tuned") if name in result]
     parts = [
         "<h1>Did it help?</h1>",
+        _answer(result),
         f"<p><small>{escape(result['model'])}, on {result['data']['rows']} held-out conversations"
         f" of {escape(result['data']['file'])}</small></p>",
         _numbers(result, models),
@@ -70,6 +72,16 @@ def render(result: Mapping[str, Any], training: Sequence[Mapping[str, Any]]) -> 
         _answers(result["answers"], models),
     ]
     return PAGE.format(body="\n".join(part for part in parts if part))
+
+
+def _answer(result: Mapping[str, Any]) -> str:
+    """The most telling number, in words."""
+    if "base" not in result:
+        return ""
+    before, after = result["base"]["perplexity"], result["tuned"]["perplexity"]
+    much = "less" if after < before else "more"
+    told = f"Conversations that it has not seen surprise the tuned model {much} than the base model"
+    return f'<p class="answer">{told}: perplexity {before:.2f} → {after:.2f}.</p>'
 
 
 def _numbers(result: Mapping[str, Any], models: Sequence[str]) -> str:

@@ -205,7 +205,8 @@ def _numbers(course: Course) -> Content:
     if course.eval_losses:
         told.append(f"eval loss {course.eval_losses[-1][1]:.3f}")
     if course.learning_rate is not None:
-        told.append(f"learning rate {course.learning_rate:.1e}")
+        rate = f"{course.learning_rate:.1e}" if course.learning_rate else "0"
+        told.append(f"learning rate {rate}")
     if course.tokens_per_s:
         told.append(f"{course.tokens_per_s:,.0f} tokens/s")
     return Content(" · ".join(told))
