@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from material import doubts
 from settings import EvalSettings, Question, Settings, SettingsError, TrainSettings
 from tests.conftest import ROOT
 
@@ -126,3 +127,20 @@ def test_help_loads_no_library(script: str) -> None:
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "settings" in loaded
     assert not {"torch", "transformers", "trl", "mlflow", "datasets"} & loaded
+
+
+def test_what_is_probably_a_mistake_is_questioned(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 4096}', encoding="utf-8")
+    bounds = {"base_model": "m", "learning_rate_lower": 1e-6, "learning_rate_upper": 1e-3}
+
+    def asked(**chosen: Any) -> list[str]:
+        return list(doubts(TrainSettings.parse(bounds | chosen), tmp_path))
+
+    assert asked(learning_rate=1e-4, max_length=4096) == []
+    assert asked(learning_rate=0.5, max_length=5000) == [
+        "Is learning_rate 0.5 meant? For this model 0.001 is the most that is usual.",
+        "Is max_length 5000 meant? This model sees 4096 tokens at once.",
+    ]
+    assert asked(learning_rate=1e-7) == [
+        "Is learning_rate 1e-07 meant? For this model 1e-06 is the least that is usual."
+    ]
