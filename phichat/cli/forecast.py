@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from phichat.backends.base import Estimate, TrainSpec
     from phichat.workflow import Project
 
+HARDLY = "It will hardly fit. Lower --batch-size or --max-length, or take --method lora or another model."
+
 
 async def tell_plan(project: Project, spec: TrainSpec) -> None:
     """Write the steps that training would take to standard output, and what it would cost."""
@@ -19,6 +21,8 @@ async def tell_plan(project: Project, spec: TrainSpec) -> None:
     tell_run(project, spec)
     estimate = await project.estimate(spec)
     tell_estimate(estimate)
+    if tight(estimate):
+        narrate(HARDLY)
     narrate(f"Cost: {price(estimate) or 'nothing'}.")
     project.affordable(estimate, spec, spec.max_usd)
 
@@ -52,7 +56,7 @@ async def agreed(project: Project, spec: TrainSpec, yes: bool) -> bool:
         return False
     if not tight(estimate):
         return True
-    narrate("It will hardly fit. Lower --batch-size or --max-length, or take --method lora or another model.")
+    narrate(HARDLY)
     return yes or not can_ask() or ask("Try it all the same?", default=False)
 
 

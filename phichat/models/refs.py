@@ -102,10 +102,20 @@ def _looks_like_a_path(name: str) -> bool:
 
 
 def _suggestion(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), catalogue(), n=1, cutoff=0.5)
+    typed = _letters(name)
+    longer = [alias for alias in catalogue() if typed and _letters(alias).startswith(typed)]
+    shorter = sorted(
+        (alias for alias in catalogue() if typed.startswith(_letters(alias))), key=len, reverse=True
+    )
+    near = longer or shorter or difflib.get_close_matches(name.lower(), catalogue(), n=1, cutoff=0.5)
     known = ", ".join(catalogue())
     guess = f"Did you mean {near[0]}? " if near else ""
     return f"{guess}Known are {known}; or name a hub model as org/name, or a folder."
+
+
+def _letters(name: str) -> str:
+    """What stays of a name when nothing is made of how its parts are joined."""
+    return re.sub(r"[\W_]", "", name.lower())
 
 
 def fault_of(folder: Path) -> str:

@@ -85,7 +85,8 @@ class DataForm(Vertical):
     HELP = """
 ## What to prepare
 
-Up and Down go from row to row, Left and Right choose among a few values. Ctrl+S prepares the data.
+Up and Down go from row to row, Left and Right choose among a few values. Ctrl+S, or Enter in a
+field that is typed in, prepares the data.
 """
     BINDING_GROUP_TITLE = "Form"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -114,6 +115,10 @@ Up and Down go from row to row, Left and Right choose among a few values. Ctrl+S
     def on_mount(self) -> None:
         self._fields["source"].focus()
         self._show()
+
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        await self.run_action("screen.prepare")
 
     def fill(self, name: str, value: str) -> None:
         """Write into a field that is typed in."""

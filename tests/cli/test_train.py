@@ -111,6 +111,7 @@ def test_what_costs_money_is_asked_about(phichat: Run, school: Path) -> None:
 
 def test_what_will_hardly_fit_is_questioned(phichat: Run, school: Path) -> None:
     huge = ("--set", "backends.pupil.gib=9")
+    assert "It will hardly fit." in phichat("train", *huge, "--dry-run").err
     assert phichat("train", *huge, typed="\n").code == 1
     assert facts(phichat) == []
     done = phichat("train", *huge)

@@ -94,7 +94,13 @@ def test_a_broken_index_is_told(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("smolm2", "Did you mean smollm2?"), ("phi3.5-mini", "Did you mean phi-3.5-mini?")]
+    ("name", "hint"),
+    [
+        ("smolm2", "Did you mean smollm2?"),
+        ("phi3.5-mini", "Did you mean phi-3.5-mini?"),
+        ("phi3", "Did you mean phi-3-mini?"),
+        ("Phi-4-mini-instruct", "Did you mean phi-4-mini?"),
+    ],
 )
 def test_a_misspelt_alias_gets_a_suggestion(name: str, hint: str) -> None:
     with pytest.raises(ConfigError, match="There is no model called") as raised:

@@ -185,6 +185,8 @@ async def test_the_form_says_what_is_wrong_and_starts_nothing(pilot: Pilot[None]
     wanted, _ = form.chosen()
     assert wanted is not None
     assert wanted.options.columns == {"user": "q", "assistant": "a"}
+    await pilot.press("enter")
+    await until(pilot, lambda: not form.is_attached)
 
 
 async def test_the_picker_finds_a_file(pilot: Pilot[None], script: Script, tmp_path: Path) -> None:
