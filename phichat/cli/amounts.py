@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 
 
 def usd(text: str) -> float:
@@ -12,10 +11,9 @@ def usd(text: str) -> float:
     Raises:
         ArgumentTypeError: it is none.
     """
+    from phichat.workflow.money import dollars
+
     try:
-        amount = float(text.removeprefix("US").removeprefix("$"))
-    except ValueError:
-        amount = math.nan
-    if not 0 <= amount < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no amount of US dollars")
-    return amount
+        return dollars(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -80,6 +80,12 @@ def _remedy(problem: PhichatError) -> Remedy | None:
     return None
 
 
+def lacks_the_place(problem: PhichatError) -> bool:
+    """Whether signing in, or making the place ready, mends it: both are done on the spot."""
+    found = remedy(problem)
+    return found is not None and found.command[:1] in (("login",), ("provision",))
+
+
 def page(problem: PhichatError) -> tuple[str, str] | None:
     """The page of the web that a hint names, and what the hint says to fill in there."""
     found = _PAGE.search(problem.hint)

@@ -15,6 +15,7 @@ from phichat.backends.base import Estimate, TrainSpec
 from phichat.errors import DataError, PhichatError
 from phichat.screens.background import Refused
 from phichat.screens.question import Question
+from phichat.screens.remedies import Remedy, lacks_the_place
 from phichat.screens.session import Session
 from phichat.screens.stage import StageScreen
 from phichat.screens.train_form import TrainForm
@@ -24,9 +25,12 @@ from phichat.screens.train_run import Page, RunView
 from phichat.screens.train_runs import Known, Runs
 from phichat.screens.train_setup import Setup
 from phichat.screens.train_work import (
+    Checked,
+    Cooling,
     Doing,
     DrawDue,
     Estimated,
+    Fetched,
     Followed,
     Listed,
     Looked,
@@ -73,6 +77,8 @@ it is found again here, also when it was started in another terminal. Escape sho
         self._obstacle = Trouble()
         self._drawing = False
         self._project: Project | None = None
+        self._checked: Project | None = None
+        """The project of which it is known, or about to be, whether everything is in place."""
 
     def body(self) -> ComposeResult:
         with Vertical(id="train"):
@@ -104,7 +110,10 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     def _look(self) -> None:
         """See what there is, for the settings as they are in the form."""
-        self.work.look(self.setup.form.chosen()[0] if self.setup else None)
+        if self.setup and (config := self.setup.form.chosen()[0]):
+            self.work.look(config, self.setup.form.max_usd)
+        else:
+            self.work.look(None)
 
     async def _begin_anew(self) -> None:
         """Forget the settings and the runs of the project before, and see what this one has."""
@@ -122,7 +131,8 @@ it is found again here, also when it was started in another terminal. Escape sho
     async def on_looked(self, event: Looked) -> None:
         """The data and the runs are known; a run that is alive is followed, wherever it was started."""
         self._show_runs(event.known)
-        alive = next((each.run for each in event.known if not each.run.finished), None)
+        # One without a job never reached the backend: starting it again finds out what became of it.
+        alive = next((each.run for each in event.known if each.run.job and not each.run.finished), None)
         if alive and self.place in ("opening", "nodata", "setup") and alive.name != self._followed:
             self.work.follow(alive.name)
         if isinstance(event.outlook, PhichatError):
@@ -138,11 +148,18 @@ it is found again here, also when it was started in another terminal. Escape sho
         config, problem = self.setup.form.chosen()
         if config:
             self.setup.show(event.outlook)
+            self._check_soon(event.outlook.estimate)
         else:
             self.setup.show_problem(problem)
         if self.place in ("opening", "trouble", "nodata") and not alive:
             self._go("setup")
         self.refresh_bindings()
+
+    def _check_soon(self, estimate: Estimate) -> None:
+        """Where it costs something, see whether everything is in place before anything is paid for."""
+        if not estimate.free and self._checked is not self._project:
+            self._checked = self._project
+            self.work.check()
 
     def on_listed(self, event: Listed) -> None:
         self._show_runs(event.known)
@@ -176,6 +193,8 @@ it is found again here, also when it was started in another terminal. Escape sho
             self.setup.show_problem(event.problem.message)
         elif event.about == "look":
             await self._fail(event.problem)
+        elif lacks_the_place(event.problem):
+            await self.show_problem(event.problem)
         else:
             hint = f"\n{event.problem.hint}" if event.problem.hint else ""
             self.notify(f"{event.problem.message}{hint}", severity="error", timeout=10, markup=False)
@@ -197,7 +216,7 @@ it is found again here, also when it was started in another terminal. Escape sho
             self.work.forget_plan()
             self.setup.show_problem(problem)
         else:
-            self.work.plan(config)
+            self.work.plan(config, self.setup.form.max_usd)
         self.refresh_bindings()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
@@ -211,6 +230,23 @@ it is found again here, also when it was started in another terminal. Escape sho
         """Show all settings, or the first few."""
         if self.setup:
             self.setup.form.show_more(not self.setup.form.more)
+
+    def on_checked(self, event: Checked) -> None:
+        if self.setup:
+            self.setup.show_checks(event.checks)
+            self.refresh_bindings()
+
+    async def action_check(self) -> None:
+        """Go to the checks, where each says what mends it."""
+        self.post_message(self.Mend(Remedy("Check", "configure", ("check",))))
+
+    async def mended(self) -> None:
+        await super().mended()
+        self._checked = None
+        if self.place == "trouble":
+            self.action_reload()
+        else:
+            self._look()
 
     async def carry_out(self, command: tuple[str, ...]) -> None:
         """Do what an error advises."""
@@ -227,6 +263,9 @@ it is found again here, also when it was started in another terminal. Escape sho
         outlook = self.setup.outlook if self.setup else None
         if outlook is None:
             return
+        if outlook.refusal:
+            self.notify(outlook.refusal, severity="error", timeout=10, markup=False)
+            return
         self._consider(outlook.spec, outlook.estimate)
 
     def on_estimated(self, event: Estimated) -> None:
@@ -236,25 +275,28 @@ it is found again here, also when it was started in another terminal. Escape sho
         """Start, after a question where it costs money or will hardly fit."""
         cost = price(estimate)
         if cost:
-            self._ask(f"Training {spec.name} costs {cost}. Go on?", spec)
+            limit = self.session.project.training.limit(spec) if self.session.project else None
+            hint = f"It is ended before it costs more than US${limit:.2f}." if limit is not None else ""
+            self._ask(f"Training {spec.name} costs {cost}. Go on?", spec, hint)
         elif tight(estimate):
             self._ask("It will hardly fit into memory. Try it all the same?", spec)
         else:
             self._start(spec)
 
-    def _ask(self, question: str, spec: TrainSpec) -> None:
+    def _ask(self, question: str, spec: TrainSpec, hint: str = "") -> None:
         def answered(yes: bool | None) -> None:
             if yes:
                 self._start(spec)
 
-        self.app.push_screen(Question(question), answered)
+        self.app.push_screen(Question(question, hint), answered)
 
     def _start(self, spec: TrainSpec) -> None:
         self._say_activity("starting")
         self.work.start(spec)
 
-    def on_started(self, event: Started) -> None:
+    async def on_started(self, event: Started) -> None:
         self._say_activity("")
+        await self.clear_problem()
         self.work.follow(event.name)
         self.work.list_runs()
         self.session.look_soon()
@@ -263,7 +305,7 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     def on_followed(self, event: Followed) -> None:
         """A run is turned to; its course is told from now on."""
-        self.view.open(event.run, event.course)
+        self.view.open(event.run, event.course, event.meter)
         self.view.overlay(self.runs.overlaid(event.run.name))
         self._go("run")
 
@@ -286,6 +328,11 @@ it is found again here, also when it was started in another terminal. Escape sho
     def action_page(self, page: Page) -> None:
         """Turn to a page of the run."""
         self.view.turn(page)
+
+    def on_cooling(self, event: Cooling) -> None:
+        """The machine of a run that has ended is still there, or gone."""
+        if event.name == self._followed:
+            self.view.show_machine(event.told, gone=event.gone)
 
     def action_cancel(self) -> None:
         """End the run, after a question."""
@@ -330,6 +377,17 @@ it is found again here, also when it was started in another terminal. Escape sho
             from phichat.screens.compare import CompareScreen
 
             self.app.push_screen(CompareScreen(self.session, self.view.run.name))
+
+    def action_fetch(self) -> None:
+        """Bring the run's model to this machine."""
+        if self.view.run:
+            self._say_activity("bringing the model here")
+            self.work.fetch(self.view.run)
+
+    def on_fetched(self, event: Fetched) -> None:
+        self._say_activity("")
+        hint = f"To chat with it here: phichat deploy {event.folder} --backend local"
+        self.notify(f"The model is in {event.folder}\n{hint}", timeout=15, markup=False)
 
     def action_report(self) -> None:
         """Open the report in a browser, or say where it is."""
@@ -397,6 +455,10 @@ it is found again here, also when it was started in another terminal. Escape sho
                 return at_run and run is not None and not run.finished
             case "deploy" | "again" | "compare":
                 return at_run and run is not None and run.state == "succeeded"
+            case "fetch":
+                return at_run and run is not None and run.state == "succeeded" and self.work.fetchable()
+            case "check":
+                return place == "setup" and self.setup is not None and self.setup.lacking
             case "report":
                 return at_run and self.view.found is not None and bool(self.view.found.report)
             case "evaluate":

@@ -18,10 +18,15 @@ from textual.widgets import Input, Static
 
 from phichat.config.problems import plain
 from phichat.config.train import TrainConfig
+from phichat.workflow.money import dollars
 
 FIRST = ("preset", "method", "epochs", "learning_rate", "batch_size", "max_length")
 """What people touch; the rest comes when they ask for more."""
 OPEN = "default"
+MAX_COST = FieldInfo(
+    annotation=float | None,
+    description="US dollars: what may cost more does not begin, and what costs more is ended",
+)
 
 
 class Pick(Static, can_focus=True):
@@ -133,12 +138,16 @@ class TrainForm(VerticalScroll, can_focus=False):
         fields = TrainConfig.model_fields
         order = [*FIRST, *(name for name in fields if name not in FIRST)]
         self._rows = {name: Setting(name, fields[name], getattr(config, name)) for name in order}
+        self._limit = Setting("max_cost", MAX_COST, None)
         self.more = False
 
     def compose(self) -> ComposeResult:
         yield from self._rows.values()
+        yield self._limit
 
     def on_mount(self) -> None:
+        self._limit.display = False
+        self._limit.suggest("no limit")
         self.show_more(self.more)
 
     def show_more(self, more: bool) -> None:
@@ -161,21 +170,40 @@ class TrainForm(VerticalScroll, can_focus=False):
 
     def described(self, focused: Widget | None) -> str:
         """What the setting means that has the focus."""
-        return next((row.description for row in self._rows.values() if row.widget is focused), "")
+        rows = (*self._rows.values(), self._limit)
+        return next((row.description for row in rows if row.widget is focused), "")
+
+    def show_limit(self, costs: bool) -> None:
+        """Let a limit be set where a training costs something."""
+        self._limit.display = costs
+
+    @property
+    def max_usd(self) -> float | None:
+        """The most that it may cost; None: nobody has said.
+
+        Raises:
+            ValueError: what was typed is no amount.
+        """
+        return dollars(self._limit.raw) if self._limit.display and self._limit.raw else None
 
     def chosen(self) -> tuple[TrainConfig | None, str]:
         """The settings, or None and what is wrong with them."""
         raw = {name: row.raw for name, row in self._rows.items() if row.raw is not None}
         try:
-            config, problem = TrainConfig.model_validate(raw), ""
+            config = TrainConfig.model_validate(raw)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
-            config, problem = None, f"{_title(name)} {plain(dict(first), raw.get(name))}."
             self._mark(name)
-        else:
-            self._mark(None)
-        return config, problem
+            return None, f"{_title(name)} {plain(dict(first), raw.get(name))}."
+        self._mark(None)
+        try:
+            _ = self.max_usd
+        except ValueError as error:
+            self._limit.add_class("-wrong")
+            return None, f"Max cost: {error}."
+        self._limit.remove_class("-wrong")
+        return config, ""
 
     def _mark(self, wrong: str | None) -> None:
         for name, row in self._rows.items():

@@ -16,6 +16,8 @@ SHELL: Mapping[str, str] = {
     "train.again": "phichat train --again",
     "train.cancel": "phichat cancel RUN",
     "train.evaluate": "phichat eval RUN",
+    "train.fetch": "phichat fetch RUN",
+    "train.check": "phichat check",
     "train.deploy": "phichat deploy RUN && phichat chat",
 }
 KEYS: list[BindingType] = [
@@ -49,6 +51,22 @@ KEYS: list[BindingType] = [
         "Deploy, chat",
         tooltip="Deploy the run's model and chat with it.",
         id="train.deploy",
+        show=False,
+    ),
+    Binding(
+        "f",
+        "fetch",
+        "Fetch",
+        tooltip="Bring the run's model to this machine.",
+        id="train.fetch",
+        show=False,
+    ),
+    Binding(
+        "f5",
+        "check",
+        "See the checks",
+        tooltip="See what is not in place yet, and mend it.",
+        id="train.check",
         show=False,
     ),
     Binding("o", "report", "Report", tooltip="Open the report in a browser.", id="train.report", show=False),

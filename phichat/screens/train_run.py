@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,8 +20,9 @@ from phichat.screens.panels import Meter
 from phichat.screens.train_plot import Plot, Series
 from phichat.screens.train_runs import EFFECT_SIGNS, SIGNS, Known
 from phichat.screens.wording import amount
+from phichat.workflow import money
 from phichat.workflow.course import Course
-from phichat.workflow.estimates import duration
+from phichat.workflow.estimates import cost_told, duration
 from phichat.workflow.evaluation import Evaluation, Pair, rows, verdict
 from phichat.workflow.reading import Kind, read
 from phichat.workflow.training import took
@@ -42,7 +44,7 @@ READINGS: dict[Kind, tuple[str, str]] = {
     "rising": ("↗", "$text-error"),
     "diverged": ("✗", "$text-error"),
 }
-CHOICES = ("deploy", "compare", "report", "evaluate", "resume", "again", "cancel")
+CHOICES = ("deploy", "compare", "report", "evaluate", "fetch", "resume", "again", "cancel")
 
 
 class RunView(Vertical):
@@ -52,6 +54,7 @@ class RunView(Vertical):
         super().__init__(id="run")
         self.run: Run | None = None
         self.course = Course()
+        self._meter: money.Meter | None = None
         self.found: Evaluation | None = None
         self.page: Page = "curve"
         self._overlaid: list[tuple[str, Known]] = []
@@ -64,6 +67,7 @@ class RunView(Vertical):
         yield Meter()
         yield Static(id="run-numbers")
         yield Static(id="run-reading")
+        yield Static(id="run-machine")
         yield Horizontal(*(Choice(f"train.{name}") for name in CHOICES), classes="choices")
         with Horizontal(id="pages"):
             for page in PAGES:
@@ -76,9 +80,10 @@ class RunView(Vertical):
             yield Static(id="page-result-text")
         yield Log(id="page-log", classes="page")
 
-    def open(self, run: Run, course: Course) -> None:
-        """Turn to a run; its events come into `course`."""
-        self.run, self.course, self.found = run, course, None
+    def open(self, run: Run, course: Course, meter: money.Meter) -> None:
+        """Turn to a run; its events come into `course`, what it costs into `meter`."""
+        self.run, self.course, self._meter, self.found = run, course, meter, None
+        self.show_machine("", gone=True)
         self._logged = 0
         self.query_one(Log).clear()
         self.query_one("#page-result-text", Static).update(_nothing(run))
@@ -104,7 +109,7 @@ class RunView(Vertical):
         course, run = self.course, self.run
         ended = run.finished or course.finished
         # While it runs, nothing changes its place: a text that is longer is cut off.
-        self.query_one("#run-title", Static).update(_title(run), layout=False)
+        self.query_one("#run-title", Static).update(_title(run, self._meter), layout=False)
         self.query_one("#run-now", Static).update(_now(run, course), layout=ended)
         meter = self.query_one(Meter)
         self.set_class(ended, "-ended")
@@ -118,6 +123,13 @@ class RunView(Vertical):
                 self.query_one("#page-answers-text", Static).update(_every_answer(course))
             case "log":
                 self._log()
+
+    def show_machine(self, told: str, *, gone: bool) -> None:
+        """Show whether the machine of the run still costs something."""
+        line = self.query_one("#run-machine", Static)
+        line.display = bool(told)
+        sign = ("✓", "$text-success") if gone else ("▲", "$text-warning")
+        line.update(Content.assemble(sign, f" {told}"))
 
     def show_result(self, found: Evaluation | None, changed: Sequence[Pair]) -> None:
         """Show whether it helped."""
@@ -178,11 +190,13 @@ class PageTab(Static):
         await self.run_action(f"screen.page({self.page!r})")
 
 
-def _title(run: Run) -> Content:
+def _title(run: Run, meter: money.Meter | None) -> Content:
     sign, colour = SIGNS[run.state]
     seconds = took(run)
-    time = f" · {duration(seconds)}" if seconds is not None and run.finished else ""
-    return Content.assemble((run.name, "bold"), "  ", (sign, colour), f" {run.state}{time}")
+    told = f" · {duration(seconds)}" if seconds is not None and run.finished else ""
+    if meter and (cost := cost_told(meter.cost(run.ended or time.time()), priced=run.priced)):
+        told += f" · {cost}" if run.finished else f" · {cost} so far"
+    return Content.assemble((run.name, "bold"), "  ", (sign, colour), f" {run.state}{told}")
 
 
 def _now(run: Run, course: Course) -> Content:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.message import Message
 
-from phichat.backends.base import Estimate, TrainSpec
+from phichat.backends.base import Check, Estimate, TrainSpec
 from phichat.errors import DataError, PhichatError
 from phichat.events import Event
 from phichat.runs import Run
@@ -18,7 +20,9 @@ from phichat.screens.session import Session
 from phichat.screens.train_runs import Known, known
 from phichat.screens.wording import amount
 from phichat.workflow.course import Course
+from phichat.workflow.estimates import hourly
 from phichat.workflow.evaluation import Evaluation, Pair, changed
+from phichat.workflow.money import Meter
 from phichat.workflow.outlook import Outlook, outlook
 
 if TYPE_CHECKING:
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
 
 DRAW_S = 0.25
 """A run is drawn at most so often: nobody reads faster, and the keys come first."""
+LOOK_S, LOOKS = 15.0, 60
+"""Seconds between two looks at a machine that is to go, and how many of them: a quarter of an hour."""
+COOLING_S = 3600.0
+"""Seconds after the end of a run in which its machine may still be there."""
 BREATH = 50
 """Events of a long story that is read again after which the keys have their turn."""
 
@@ -87,12 +95,13 @@ class Started(Message):
 
 
 class Followed(Message):
-    """A run is followed: what it tells comes into its course."""
+    """A run is followed: what it tells comes into its course, and what it costs into its meter."""
 
-    def __init__(self, run: Run, course: Course) -> None:
+    def __init__(self, run: Run, course: Course, meter: Meter) -> None:
         super().__init__()
         self.run = run
         self.course = course
+        self.meter = meter
 
 
 class DrawDue(Followed):
@@ -109,6 +118,32 @@ class Settled(Message):
         self.changed = changed
 
 
+class Checked(Message):
+    """Whether everything is in place is known."""
+
+    def __init__(self, checks: Sequence[Check]) -> None:
+        super().__init__()
+        self.checks = checks
+
+
+class Cooling(Message):
+    """How far the machines are from costing nothing, after a run."""
+
+    def __init__(self, name: str, told: str, *, gone: bool) -> None:
+        super().__init__()
+        self.name = name
+        self.told = told
+        self.gone = gone
+
+
+class Fetched(Message):
+    """A model is on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
 class Work(Background):
     """What the screen can let happen."""
 
@@ -118,13 +153,25 @@ class Work(Background):
         self._due = False
         self._latest: DrawDue | None = None
 
-    def look(self, train: TrainConfig | None) -> None:
+    def look(self, train: TrainConfig | None, max_usd: float | None = None) -> None:
         """See which data and which runs there are, and what a training with these settings would be."""
-        self._do("look", self._look, train)
+        self._do("look", self._look, train, max_usd)
 
-    def plan(self, train: TrainConfig) -> None:
+    def plan(self, train: TrainConfig, max_usd: float | None = None) -> None:
         """See what a training with these settings would be."""
-        self._do("plan", self._plan, train)
+        self._do("plan", self._plan, train, max_usd)
+
+    def check(self) -> None:
+        """See whether everything is in place."""
+        self._do("check", self._check)
+
+    def fetch(self, run: Run) -> None:
+        """Bring a run's model to this machine."""
+        self._do("fetch", self._fetch, run)
+
+    def fetchable(self) -> bool:
+        """Whether models can be brought to this machine."""
+        return self._session.supports("fetch")
 
     def forget_plan(self) -> None:
         """Let go of a plan that is being made: its settings are gone."""
@@ -148,7 +195,7 @@ class Work(Background):
 
     def end(self) -> None:
         """Let go of everything: the project is another one now. What runs, runs on."""
-        self._drop("look", "plan", "follow", "runs", "evaluate")
+        self._drop("look", "plan", "follow", "runs", "evaluate", "check", "cool")
         self._known = []
 
     def cancel(self, name: str) -> None:
@@ -174,11 +221,11 @@ class Work(Background):
 
         browse(self._screen.app, place)
 
-    async def _look(self, train: TrainConfig | None) -> None:
+    async def _look(self, train: TrainConfig | None, max_usd: float | None) -> None:
         project = self._project
         told = await self._read(project.training.ledger.runs)
         try:
-            found: Outlook | PhichatError = await outlook(project, train)
+            found: Outlook | PhichatError = await outlook(project, train, max_usd)
         except PhichatError as error:
             found = error
         self._tell(Looked(found, told))
@@ -195,8 +242,29 @@ class Work(Background):
         self._known = await asyncio.to_thread(lambda: known(training, runs(), self._known))
         return self._known
 
-    async def _plan(self, train: TrainConfig) -> None:
-        self._tell(Planned(await outlook(self._project, train)))
+    async def _plan(self, train: TrainConfig, max_usd: float | None) -> None:
+        self._tell(Planned(await outlook(self._project, train, max_usd)))
+
+    async def _check(self) -> None:
+        self._tell(Checked(await self._project.check()))
+
+    async def _fetch(self, run: Run) -> None:
+        place = (self._project.root or Path.cwd()) / run.name
+        self._tell(Fetched(await self._project.fetch(run.name, place, self._report)))
+
+    async def _cool(self, run: Run) -> None:
+        """Look at the machines until none of them costs anything any more."""
+        for look in range(LOOKS):
+            if look:
+                await asyncio.sleep(LOOK_S)
+            machines = [each for each in await self._project.resources() if each.kind == "cluster"]
+            warm = [each for each in machines if each.usd_per_hour != 0]
+            if not warm:
+                self._tell(Cooling(run.name, "The machine is gone: it costs nothing any more.", gone=True))
+                break
+            told = ", ".join(f"{each.state}, {hourly(each.usd_per_hour)}" for each in warm)
+            self._tell(Cooling(run.name, f"The machine goes by itself; now: {told}.", gone=False))
+        self._session.look_soon()
 
     async def _prepare_demo(self) -> None:
         from phichat.data import DataOptions
@@ -224,24 +292,26 @@ class Work(Background):
     async def _follow(self, name: str) -> None:
         training = self._project.training
         run = await asyncio.to_thread(training.ledger.run, name)
+        course, meter = Course(), Meter(run)
         if run.finished:
-            self._tell(Followed(run, await asyncio.to_thread(training.course, name)))
+            await asyncio.to_thread(_tell_again, training.ledger.events(name), course, meter)
+            self._tell(Followed(run, course, meter))
             await self._settle(run)
             return
-        course = Course()
-        self._tell(Followed(run, course))
+        self._tell(Followed(run, course, meter))
         async with contextlib.aclosing(training.watch(name)) as events:
             async for event in events:
                 course.feed(event)
+                meter.feed(event)
                 if event.kind == "status":
                     run = run.model_copy(update={"state": event.state, "detail": event.detail})
-                self._draw_soon(run, course)
+                self._draw_soon(DrawDue(run, course, meter))
                 if course.events % BREATH == 0:
                     await asyncio.sleep(0)
         await self._settle(await asyncio.to_thread(training.ledger.run, name))
 
-    def _draw_soon(self, run: Run, course: Course) -> None:
-        self._latest = DrawDue(run, course)
+    def _draw_soon(self, due: DrawDue) -> None:
+        self._latest = due
         if not self._due:
             self._due = True
             self._screen.set_timer(DRAW_S, self._draw)
@@ -254,6 +324,12 @@ class Work(Background):
     async def _settle(self, run: Run) -> None:
         found, pairs = await asyncio.to_thread(self._result, run)
         self._tell(Settled(run, found, pairs))
+        if (
+            run.priced
+            and time.time() - (run.ended or 0.0) < COOLING_S
+            and self._session.supports("resources")
+        ):
+            self._do("cool", self._cool, run)
 
     def _result(self, run: Run) -> tuple[Evaluation | None, list[Pair]]:
         found = self._project.training.evaluation(run)
@@ -270,3 +346,10 @@ class Work(Background):
             raise DataError(f"{ended.name}: {ended.state}. {ended.detail}", f"phichat logs {ended.name}")
         self._tell(Doing(""))
         await self._settle(run)
+
+
+def _tell_again(events: Iterable[Event], course: Course, meter: Meter) -> None:
+    """Go through what a run has told."""
+    for event in events:
+        course.feed(event)
+        meter.feed(event)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from phichat.backends.base import Estimate
+    from phichat.workflow.money import Cost, Spending
 
 
 def duration(seconds: float) -> str:
@@ -32,6 +33,24 @@ def price(estimate: Estimate) -> str:
     hourly = f"US${estimate.usd_per_hour:.2f} an hour while it is alive" if estimate.usd_per_hour else ""
     told = ", then ".join(part for part in (once, hourly) if part) or "nobody knows how much"
     return f"{told} ({estimate.source})" if estimate.source else told
+
+
+def spent_so_far(spending: Spending) -> str:
+    """What a project has spent and may still spend; empty where there is nothing to tell."""
+    usd = "nobody knows how much" if spending.usd is None else f"US${spending.usd:.2f}"
+    if spending.budget is None:
+        return "" if spending.usd == 0 else f"{usd} by list price, no budget"
+    return (
+        f"{usd} by list price; US${spending.left or 0:.2f} of the budget of US${spending.budget:.2f} is left"
+    )
+
+
+def cost_told(cost: Cost, *, priced: bool) -> str:
+    """What a run has cost and for how long; empty where runs cost nothing."""
+    if not priced:
+        return ""
+    usd = "price unknown" if cost.usd is None else f"US${cost.usd:.2f}"
+    return f"{cost.hours:.1f} h, {usd}"
 
 
 def hourly(usd: float | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,21 @@ if TYPE_CHECKING:
 
 DAY_H = 24.0
 """Hours that a deployment without `ttl_hours` is counted for: nobody knows how long it will be there."""
+
+
+def dollars(text: str) -> float:
+    """An amount of US dollars as people type it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        amount = float(text.removeprefix("US").removeprefix("$"))
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise ValueError(f"{text!r} is no amount of US dollars")
+    return amount
 
 
 class Cost(Value):

@@ -13,6 +13,7 @@ from phichat.errors import NotFoundError, QuotaError
 from phichat.models.presets import default_preset
 from phichat.runs import Run
 from phichat.workflow.doubts import doubts
+from phichat.workflow.money import Spending
 
 if TYPE_CHECKING:
     from phichat.config.train import TrainConfig
@@ -34,18 +35,25 @@ class Outlook:
     """Why it may not be started: it costs more than may be spent."""
     before: Run | None = None
     """The run of exactly this work, if there is one: it goes on, or is done once more."""
+    spending: Spending | None = None
+    """What was spent so far, and may still be."""
     doubts: tuple[str, ...] = ()
     """What is probably a mistake in it."""
 
 
-async def outlook(project: Project, train: TrainConfig | None = None) -> Outlook:
+async def outlook(
+    project: Project, train: TrainConfig | None = None, max_usd: float | None = None
+) -> Outlook:
     """What training on the current data would be, as configured or with another `[train]`.
+
+    It may cost `max_usd` at most; None: as much as the budget has left.
 
     Raises:
         DataError: no data was prepared.
         ConfigError: there is no such base model.
     """
     prepared, spec, work, before = await asyncio.to_thread(_look, project, train)
+    spec = spec.model_copy(update={"max_usd": max_usd})
     chosen = (train or project.config.train).preset
     preset = chosen or default_preset(models.resolve(spec.base_model).entry)
     estimate = await project.estimate(spec)
@@ -55,7 +63,8 @@ async def outlook(project: Project, train: TrainConfig | None = None) -> Outlook
     except QuotaError as error:
         refusal = error.message
     found = await asyncio.to_thread(lambda: tuple(doubts(project.config, spec)))
-    return Outlook(prepared, spec, work, estimate, preset, refusal, before, found)
+    spending = await asyncio.to_thread(project.training.spending)
+    return Outlook(prepared, spec, work, estimate, preset, refusal, before, spending, found)
 
 
 def _look(project: Project, train: TrainConfig | None) -> tuple[Prepared, TrainSpec, Workload, Run | None]:

@@ -250,6 +250,11 @@ class Training:
         """The most that the project may spend on this backend; None: nobody has said."""
         return getattr(self._backend().settings, "budget", None)
 
+    def limit(self, spec: TrainSpec) -> float | None:
+        """The most that a training may cost: what is asked for, within the budget; None: no limit."""
+        limits = [each for each in (spec.max_usd, self.spending().left) if each is not None]
+        return min(limits, default=None)
+
     def spending(self) -> Spending:
         """What the jobs of this backend have cost by list price."""
         told = spent(self.ledger, self._config.backend)

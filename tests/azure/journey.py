@@ -24,6 +24,8 @@ from tests.azure.training import SMALL
 from tests.screens.driving import picture, until
 
 ROOM = (120, 40)
+SIZE = "Standard_E16s_v3"
+CLUSTER = "phichat-e16s-v3"
 
 
 class Journey:
@@ -105,23 +107,39 @@ class Journey:
         """One is at Train, and sees what it would cost."""
         await self.press("alt+3")
         await until(self.pilot, lambda: isinstance(self.pilot.app.screen, TrainScreen))
-        await self.sees("Cost US$", "prices.azure.com")
+        await self.sees("Cost US$", f"({SIZE}, prices.azure.com, ")
+        await self.sees("Spent US$0.00 by list price; US$50.00 of the budget of US$50.00 is left")
+        await self.sees("Quota Standard ESv3 Family: ", "Total Cluster Dedicated Regional vCPUs: ")
 
     async def trained(self) -> None:
         """The training was agreed to, followed and is over."""
         await self.press("ctrl+s")
-        await self.sees("Go on?", "US$")
+        await self.sees("Go on?", "US$", "It is ended before it costs more than US$50.00.")
         assert not any("/jobs/" in made for made in self.cloud.made())
         await self.press("y")
-        await self.sees("● running")
+        await self.sees("● running", "h, US$0.00 so far")
+        self.cloud.compute.size(CLUSTER, 1, 0)
         await until(self.pilot, lambda: self.run.finished)
-        await self.sees("✓ succeeded")
+        await self.sees("✓ succeeded", "h, US$0.0")
+
+    async def cooled(self) -> None:
+        """The machine of the training was seen to go."""
+        await self.sees("The machine goes by itself; now: 1 node, soon 0, US$1.06 an hour.")
+        self.cloud.compute.size(CLUSTER, 0, 0)
+        await self.sees("✓ The machine is gone: it costs nothing any more.")
+
+    async def fetched(self) -> Path:
+        """The model is on this machine; its folder."""
+        place = self.folder / self.run.name
+        await self.press("f")
+        await self.sees("To chat with it here: phichat deploy")
+        return place
 
 
 @contextlib.asynccontextmanager
 async def journey(cloud: Cloud, folder: Path, base_model: Path, **settings: object) -> AsyncIterator[Journey]:
     """A project on Azure in that folder, which trains a tiny model on a machine without a GPU; it is open."""
-    told = {"subscription_id": SUBSCRIPTION, "train_size": "Standard_E16s_v3", **settings}
+    told = {"subscription_id": SUBSCRIPTION, "train_size": SIZE, "budget": 50.0, **settings}
     chosen = {name: value for name, value in SMALL.items() if name != "device"}
     config = {
         "backend": "azureml",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from phichat.backends.base import TrainSpec
+from phichat.screens import train_work
 from phichat.workflow import Project
 from tests.azure.journey import journey
 from tests.azure.standin.cloud import Cloud
@@ -22,6 +24,7 @@ async def expired(empty: Cloud, keyring: None, monkeypatch: pytest.MonkeyPatch, 
     empty.login.forgotten = True
     empty.login.waits = 10_000
     empty.forget()
+    monkeypatch.setattr(train_work, "LOOK_S", 0.05)
     return empty
 
 
@@ -35,3 +38,8 @@ async def test_from_nothing_to_a_trained_model(expired: Cloud, tmp_path: Path, t
         await at.prepared()
         await at.planned()
         await at.trained()
+        await at.cooled()
+        model = await at.fetched()
+        assert (model / "model.safetensors").is_file()
+        ran = at.run
+        assert isinstance(ran.spec, TrainSpec) and ran.spec.max_usd == 50.0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 from textual.pilot import Pilot
 
-from phichat.backends.base import Check
+from phichat.backends.base import Check, Estimate, Resource
 from phichat.errors import QuotaError
 from phichat.events import Step
 from phichat.screens.checklist import CheckList
+from tests.screens import schooling, states_train
 from tests.screens.driving import picture, until
 from tests.screens.scripted import Script
 from tests.screens.states_configure import configure, configuring
@@ -94,9 +97,58 @@ async def refused(pilot: Pilot[None], script: Script) -> None:
     await until(pilot, lambda: "All is ready except the quota" in picture(pilot))
 
 
+ROOM = Check(name="quota", ok=True, detail=f"{FAMILY}: 24 needed, 24 of 24 free")
+PRICE = Estimate(
+    seconds=(780, 5300),
+    usd=(0.92, 6.02),
+    usd_rate=3.67,
+    source="Standard_NC24ads_A100_v4, prices.azure.com, 2026-11-26",
+)
+NODE = Resource(kind="cluster", name="phichat-nc24ads-a100-v4", state="1 node, soon 0", usd_per_hour=3.67)
+
+
+async def priced(pilot: Pilot[None], script: Script) -> None:
+    """A training that costs something, on a place that still needs something."""
+    script.place, script.checks = PLAN, [*CHECKS[:3], ROOM]
+    await states_train.opened(pilot, script)
+    script.training = PRICE
+    schooling.prepare(states_train.project(pilot))
+    await states_train.go(pilot, "setup")
+    await until(pilot, lambda: "f5 See the checks" in picture(pilot))
+
+
+async def begun(pilot: Pilot[None], script: Script) -> str:
+    """A run that costs something goes on since half an hour; returns its name."""
+    await priced(pilot, script)
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: "Go on?" in picture(pilot))
+    await pilot.press("y")
+    await until(pilot, lambda: states_train.train(pilot).place == "run")
+    return script.submitted[0].name
+
+
+async def cooling(pilot: Pilot[None], script: Script) -> None:
+    """A run that cost something has ended, and its machine is about to go."""
+    script.alive = [NODE]
+    name = await begun(pilot, script)
+    now = time.time()
+    start, *rest = schooling.lessons(24)
+    exam = schooling.exam(states_train.project(pilot).state)
+    script.tell(name, start.model_copy(update={"at": now - 1800}), *rest, *exam)
+    script.tell(name, schooling.DONE.model_copy(update={"at": now}))
+    await until(pilot, lambda: "It helped" in picture(pilot) and "soon 0" in picture(pilot))
+    view = states_train.train(pilot).view
+    assert view.run is not None
+    view.run = view.run.model_copy(update={"created": now - 2700})
+    view.show()
+    await pilot.pause()
+
+
 STATES_AZURE = {
     "place-needs": needing,
     "signing-in": signing_in,
     "place-planned": planned,
     "place-refused": refused,
+    "train-priced": priced,
+    "train-cooling": cooling,
 }
