@@ -131,11 +131,10 @@ class Sentences:
 
 def usage(reply: Reply) -> str:
     """What an answer cost and why it ended, for people."""
-    told = [
-        f"{reply.completion_tokens} tokens",
-        f"{reply.tokens_per_s:.1f} tokens/s",
-        f"first after {reply.ttft_s:.2f} s",
-    ]
+    told = [f"first after {reply.ttft_s:.2f} s"]
+    if reply.completion_tokens or not reply.text:
+        # Not every endpoint of others counts.
+        told = [f"{reply.completion_tokens} tokens", f"{reply.tokens_per_s:.1f} tokens/s", *told]
     if reply.finish_reason == "length":
         told.append("cut off: raise --max-new-tokens")
     if reply.dropped_messages:

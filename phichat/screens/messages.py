@@ -316,7 +316,8 @@ def note(turn: Turn) -> Content:
         if reply.dropped_messages:
             left_out = plural(reply.dropped_messages, "old message")
             parts.append((f"without {left_out}, for want of room", "$text-warning"))
-        parts.append(plural(reply.completion_tokens, "token"))
+        if reply.completion_tokens or not reply.text:  # not every endpoint of others counts
+            parts.append(plural(reply.completion_tokens, "token"))
         if reply.tokens_per_s:
             parts.append(f"{reply.tokens_per_s:.1f} tokens/s")
         parts.append(f"first after {reply.ttft_s:.1f} s")

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from phichat.cli.answers import Sentences
+from phichat.cli.answers import Sentences, usage
 from phichat.events import Piece, Reply, parse
 from phichat.workflow import Project
 from tests.cli.conftest import Run
@@ -161,3 +161,18 @@ def test_what_was_said_before_is_attached_and_can_be_seen(phichat: Run) -> None:
     done = phichat("chat", "-p", "What?", "--attach", "wombat")
     assert (done.code, done.out) == (1, "")
     assert "matches 'wombat'" in done.err
+
+
+def test_who_counts_no_tokens_is_not_said_to_give_none() -> None:
+    reply = Reply(
+        text="Salt.",
+        prompt_tokens=0,
+        completion_tokens=0,
+        finish_reason="unknown",
+        ttft_s=1.5,
+        tokens_per_s=0,
+    )
+    assert usage(reply) == "(first after 1.50 s)"
+    assert usage(reply.model_copy(update={"completion_tokens": 2})).startswith(
+        "(2 tokens, 0.0 tokens/s, first"
+    )
