@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from phichat.backends.base import Estimate
+from phichat.workflow import Project
 from phichat.workflow.estimates import price
 from tests.cli.conftest import Run
 
@@ -63,6 +66,18 @@ def test_a_dry_run_shows_the_steps_and_the_price(phichat: Run) -> None:
 )
 def test_a_price_for_people(estimate: Estimate, told: str) -> None:
     assert price(estimate) == told
+
+
+def test_who_does_not_wait_is_told_that_it_costs_on(phichat: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(*given: object, **named: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(Project, "deploy", interrupted)
+    done = phichat("deploy", *PAID, "--yes")
+    assert done.code == 130
+    assert "goes on, and costs. The same command waits for it." in done.err and "phichat down" in done.err
+    assert "costs" not in phichat("deploy").err
 
 
 def test_an_unknown_model_is_wrong_usage(phichat: Run) -> None:

@@ -141,6 +141,7 @@ class Deploying:
                 if found is not None:
                     await self._endpoints.settled(ref)
                 else:
+                    report(Log(line=f"It takes ten minutes or more. What it writes: phichat logs {ref.id}"))
                     await self._endpoints.deploy(ref, await self._body(wanted))
             except UnavailableError as error:
                 # Azure goes on with it, whoever waits.

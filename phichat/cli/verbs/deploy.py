@@ -62,7 +62,13 @@ async def _deploy(args: argparse.Namespace) -> int:
             narrate(f"Deploying {label} costs {cost}.")
         if cost and not confirmed(f"Deploying {label} costs {cost}. Go on?", args.yes):
             return 1
-        with narrated() as narrator:
-            deployment = await project.deploy(model, narrator, args.name, max_usd=args.max_cost)
+        try:
+            with narrated() as narrator:
+                deployment = await project.deploy(model, narrator, args.name, max_usd=args.max_cost)
+        except asyncio.CancelledError:
+            if cost:
+                narrate("What was begun goes on, and costs. The same command waits for it.")
+                narrate("  phichat status shows it, phichat down deletes it")
+            raise
         out(deployment.id)
         return 0
