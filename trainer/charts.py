@@ -10,7 +10,7 @@ Points = Sequence[tuple[float, float]]
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 56, 16, 36, 36
-LABEL, VALUE = 210, 90
+LABEL, VALUE = 226, 90
 """Room beside a bar, for what it is and how long."""
 
 

@@ -116,7 +116,10 @@ def test_an_adapter_survives_ctrl_c_and_kill(phichat: Phichat, place: Path) -> N
     assert any(isinstance(e, Status) and "from step" in e.detail for e in told), (
         "it went on from a checkpoint"
     )
-    assert events(phichat("watch", "--json").out)[-1].model_dump()["state"] == "succeeded"
+    late = events(phichat("watch", "--json").out)
+    assert steps(late) == numbers
+    assert [e.seq for e in late[:-1]] == sorted({e.seq for e in late[:-1] if e.seq is not None})
+    assert [e.state for e in late if isinstance(e, Status) and e.finished] == ["succeeded"]
 
 
 def test_all_weights_survive_a_cancel(phichat: Phichat, place: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
+from phichat.data import DataOptions, prepare
 from phichat.history import Conversation
 from phichat.history.notes import Note
 from phichat.screens.exporting import ExportScreen, free, slug
@@ -17,6 +18,7 @@ from phichat.screens.messages import Answer, Question
 from phichat.screens.options import OptionsPanel
 from phichat.screens.sidebar import ConversationList, Row, Sidebar
 from phichat.screens.transcript import Transcript
+from phichat.testing.harness import ignore
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, picture, prompt, settled, until, write
 from tests.screens.scripted import Script
@@ -205,6 +207,11 @@ async def test_an_edited_answer_becomes_a_row_that_training_takes(
     assert [json.loads(row)["messages"] for row in rows] == [
         [{"role": "user", "content": "Capital of France?"}, {"role": "assistant", "content": "Paris."}]
     ]
+    options = DataOptions(tokens=False, test_size=0)
+    prepared = await prepare(str(folder / ".phichat" / "from-chat.jsonl"), options, folder / "data", ignore)
+    assert prepared.manifest.counts.train == 1
+    (row,) = prepared.dataset.train_file.read_text(encoding="utf-8").splitlines()
+    assert json.loads(row)["messages"][1]["content"] == "Paris."
 
 
 async def test_a_part_of_an_answer_is_no_row(pilot: Pilot[None], script: Script, folder: Path) -> None:
