@@ -194,6 +194,7 @@ class Serving:
         same = [state.deployment.id for state in states if state.endpoint == mine]
         weights = {name: 100 if name == deployment.id else 0 for name in same}
         await self.set_traffic(mine, weights, report)
+        await asyncio.to_thread(self._turning_file.unlink, missing_ok=True)
 
     async def set_traffic(self, endpoint: str, weights: Mapping[str, int], report: Report) -> None:
         """Share an endpoint's requests among its deployments, in percent; see `phichat.workflow.rollout`."""

@@ -57,7 +57,7 @@ class Deployments:
         async with self.locked(ref.endpoint):
             endpoint = await self._endpoints.find(ref.endpoint)
             if endpoint is not None:
-                self.ours(endpoint)
+                self.ours(endpoint, "phichat status")
                 await self.removed(ref)
 
     async def removed(self, ref: Ref) -> None:
@@ -82,7 +82,7 @@ class Deployments:
             endpoint = await self._endpoints.find(name)
             if endpoint is None:
                 raise NotFoundError(f"There is no endpoint {name!r}.", "phichat status")
-            self.ours(endpoint)
+            self.ours(endpoint, "phichat status")
             known = {each["name"]: each for each in await self._endpoints.deployments(name)}
             for each in asked:
                 if each not in known:
@@ -104,7 +104,7 @@ class Deployments:
             raise NotFoundError(f"There is no deployment {deployment_id!r} on Azure.", "phichat status")
         return [clean(line) for line in await self._endpoints.log(ref)]
 
-    def ours(self, endpoint: Json) -> None:
+    def ours(self, endpoint: Json, hint: str = "Choose another deploy.endpoint in phichat.toml.") -> None:
         """See that an endpoint is this project's.
 
         Raises:
@@ -112,7 +112,7 @@ class Deployments:
         """
         if not self._endpoints.ours(endpoint):
             told = f"The endpoint {endpoint['name']} belongs to somebody else."
-            raise BackendError(told, "Choose another deploy.endpoint in phichat.toml.")
+            raise BackendError(told, hint)
 
     @contextlib.asynccontextmanager
     async def locked(self, endpoint: str) -> AsyncIterator[None]:
