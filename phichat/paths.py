@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,8 @@ def environment_python(environment: Path, platform: str = sys.platform) -> Path:
 def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
     """Write a file so that a reader, or a crash, sees either the old text or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own for each process: two writers must not write into each other's file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # A name of its own for each thread: two writers must not write into each other's file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:

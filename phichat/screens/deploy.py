@@ -18,7 +18,7 @@ from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
 from phichat.screens.deploy_named import NamedModel
 from phichat.screens.deploy_plan import plan, question
-from phichat.screens.deploy_rows import about, alive, listed, name_of
+from phichat.screens.deploy_rows import about, alive, everything, listed, name_of
 from phichat.screens.deploy_story import Story
 from phichat.screens.deploy_work import (
     Candidate,
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from phichat.workflow import Project
 
 Place = Literal["opening", "trouble", "list", "choose"]
-CHOICES = ("new", "use", "call", "logs", "shift", "rollback", "delete", "stop")
+OF_ONE = ("use", "call", "logs", "shift", "delete")
+"""What is done with the deployment under the cursor."""
+OF_ALL = ("new", "rollback", "down", "stop")
 
 
 class DeployScreen(StageScreen):
@@ -51,6 +53,7 @@ class DeployScreen(StageScreen):
         "deploy.shift": "phichat traffic NAME=PERCENT …",
         "deploy.rollback": "phichat rollback",
         "deploy.delete": "phichat down NAME",
+        "deploy.down": "phichat down",
         "deploy.reload": "phichat status",
     }
     CSS_PATH = "deploy.tcss"
@@ -86,6 +89,14 @@ lets the chats be with the deployment under the cursor. What others have made ca
             show=False,
         ),
         Binding("x", "delete", "Delete", tooltip="Stop and delete it.", id="deploy.delete", show=False),
+        Binding(
+            "a",
+            "down",
+            "All down",
+            tooltip="Stop and delete all that is alive: deployments, endpoints, clusters.",
+            id="deploy.down",
+            show=False,
+        ),
         Binding("escape", "stop", "Cancel", tooltip="Do not wait for it.", id="deploy.stop", show=False),
         Binding("escape", "back", "Back", tooltip="Back to the deployments.", id="deploy.back"),
         Binding("f", "flow", "Flow server", tooltip="The model for other programs.", id="deploy.flow"),
@@ -114,8 +125,9 @@ lets the chats be with the deployment under the cursor. What others have made ca
                 yield Static(id="nothing")
                 yield self._list
                 yield Static(id="deploy-about")
+                yield Horizontal(*(Choice(f"deploy.{name}") for name in OF_ONE), classes="choices")
                 yield Static(id="deploy-alive")
-                yield Horizontal(*(Choice(f"deploy.{name}") for name in CHOICES), classes="choices")
+                yield Horizontal(*(Choice(f"deploy.{name}") for name in OF_ALL), classes="choices")
                 with VerticalScroll(id="story"):
                     yield self._story
             with Vertical(id="choosing"):
@@ -148,7 +160,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
     def deploy(self, model: Job | str, *, then_chat: bool = False) -> None:
         """Deploy a model, after a question where it costs or has to be downloaded; then, if wanted, chat."""
         self._go("list")
-        self._story.begin(f"Deploying {model.id if isinstance(model, Job) else short_name(model)}")
+        self._begin(f"Deploying {model.id if isinstance(model, Job) else short_name(model)}")
         self.deploying = True
         self.refresh_bindings()
         self.work.price(model, then_chat=then_chat)
@@ -205,8 +217,6 @@ lets the chats be with the deployment under the cursor. What others have made ca
     def on_said(self, event: Said) -> None:
         self._end("")
         self._story.say(event.title, event.text)
-        # Of a log the end is what one looks for; it is there after the next refresh.
-        self.call_after_refresh(self.query_one("#story").scroll_end, animate=False)
 
     async def on_refused(self, event: Refused) -> None:
         """Something could not be done, or was not wanted any more."""
@@ -290,6 +300,17 @@ lets the chats be with the deployment under the cursor. What others have made ca
             told = f"{told} {rest}"
         self.app.push_screen(Question(f"Stop and delete {name}?", told), answered)
 
+    def action_down(self) -> None:
+        """Stop and delete all that is alive, after a question."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._begin("Taking all down")
+                self.work.down(self.resources)
+
+        asked = "Stop and delete all that is alive? The models and the data stay."
+        self.app.push_screen(Question(asked, details=everything(self.resources)), answered)
+
     def action_stop(self) -> None:
         """Let go of what is being deployed."""
         self.work.stop()
@@ -369,6 +390,8 @@ lets the chats be with the deployment under the cursor. What others have made ca
                 return state is not None
             case "delete":
                 return ours
+            case "down":
+                return at_hand and bool(self.resources) and self.work.supports("remove")
             case "logs":
                 return ours and self.work.supports("logs")
             case "shift":
@@ -403,6 +426,8 @@ lets the chats be with the deployment under the cursor. What others have made ca
 
     def _begin(self, told: str) -> None:
         self._story.begin(told)
+        # Of steps and of a log the end is what one looks for, until one scrolls.
+        self.query_one("#story", VerticalScroll).anchor()
         self.bar.activity = told[:1].lower() + told[1:].partition(" ")[0]
         self.bar.show()
 

@@ -99,6 +99,17 @@ def alive(states: Mapping[str, DeploymentState], resources: Sequence[Resource]) 
     return ". ".join([together, *(["Also: " + "; ".join(others)] if others else [])])
 
 
+def everything(resources: Sequence[Resource]) -> Content:
+    """All that is alive, each with what it costs; the price first: names are long."""
+    costs = [hourly(each.usd_per_hour) for each in resources]
+    width = max(map(len, costs), default=0)
+    lines = []
+    for cost, each in zip(costs, resources, strict=True):
+        kind = "" if each.kind == "deployment" else f"{each.kind} "
+        lines.append(Content.assemble((f"{cost:<{width}}", "bold"), f"  {kind}{each.name}"))
+    return Content("\n").join(lines)
+
+
 def _until(until: float) -> Content:
     left = until - time.time()
     if left < 0:

@@ -118,6 +118,10 @@ class Work(Background):
         """Remove a deployment for good."""
         self._do("delete", self._delete, deployment)
 
+    def down(self, resources: Sequence[Resource]) -> None:
+        """Stop and delete all of it."""
+        self._do("delete", self._down, resources)
+
     def shift(self, deployment: Deployment, percent: int) -> None:
         """Let a deployment answer so many percent of its endpoint's requests."""
         self._do("deploy", self._shift, deployment, percent)
@@ -201,6 +205,11 @@ class Work(Background):
     async def _delete(self, deployment: Deployment) -> None:
         await self._project.serving.delete(deployment)
         self._tell(Done(f"{deployment.id} is gone."))
+
+    async def _down(self, resources: Sequence[Resource]) -> None:
+        for resource in resources:
+            await self._project.remove(resource, self._report)
+        self._tell(Done("Nothing of it is alive any more."))
 
     async def _shift(self, deployment: Deployment, percent: int) -> None:
         from phichat.workflow.shifting import give

@@ -19,6 +19,7 @@ from phichat.backends.base import Resource
 from phichat.errors import PhichatError
 from phichat.events import Event
 from phichat.screens.choice import Choice
+from phichat.screens.deploy_rows import everything
 from phichat.screens.deploy_story import Story
 from phichat.screens.session import Session, problem_of
 from phichat.workflow.estimates import hourly
@@ -78,7 +79,7 @@ It goes on costing when phichat is closed. L leaves it as it is, D takes it down
         much = hourly(sum(known)) if len(known) == len(rates) else "an unknown sum"
         with Vertical(id="leaving"):
             yield Static(Content(f"When you leave, this goes on and costs {much}:"), classes="what")
-            yield Static(Content("\n").join(self._lines()), id="leaving-what")
+            yield Static(self._told(), id="leaving-what")
             yield self._story
             names = ("leave", "down", "stay")
             yield Horizontal(*(Choice(f"leaving.{name}") for name in names), classes="choices")
@@ -135,16 +136,10 @@ It goes on costing when phichat is closed. L leaves it as it is, D takes it down
         self._session.look_soon()
         self.refresh_bindings()
 
-    def _lines(self) -> list[Content]:
-        width = max(len(f"{each.kind} {each.name}") for each in self._costing)
-        lines = [
-            Content.assemble(
-                (f"{each.kind} {each.name}".ljust(width), ""), (f"  {hourly(each.usd_per_hour)}", "bold")
-            )
-            for each in self._costing[:SHOWN]
-        ]
-        if more := len(self._costing) - SHOWN:
-            lines += [Content(f"and {more} more")] if more > 0 else []
+    def _told(self) -> Content:
+        told = everything(self._costing[:SHOWN])
+        if (more := len(self._costing) - SHOWN) > 0:
+            told += Content(f"\nand {more} more")
         if any(each.kind == "cluster" for each in self._costing):
-            lines.append(Content.styled("A run on a cluster ends with the cluster.", "$text-warning"))
-        return lines
+            told += Content.assemble(("\nA run on a cluster ends with the cluster.", "$text-warning"))
+        return told

@@ -70,6 +70,8 @@ def _remedy(problem: PhichatError) -> Remedy | None:
         stage = STAGE_OF.get(found[1])
         if stage:
             words = (found[1], *_words(found[2]))
+            if words[0] == "logs" and "/" in words[-1]:
+                stage = "deploy"  # a deployment on its endpoint, and no run
             return Remedy(_title(words) or _go(stage), stage, words)
     if "az login" in problem.hint and isinstance(problem, BackendError):
         return Remedy(SIGN_IN, "configure", ("login",))  # without `az`, too

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,16 +25,22 @@ class Lifetimes:
 
     def __init__(self, file: Path) -> None:
         self._file = file
+        self._lock = threading.Lock()
+        """Whoever looks and whoever deletes do so in threads."""
 
     def seen(self, states: Sequence[DeploymentState]) -> None:
         """Keep what the backend says of all of its deployments."""
         ours = [state for state in states if not state.foreign]
-        self._keep({state.deployment.id: state.until for state in ours if state.until is not None})
+        with self._lock:
+            self._keep({state.deployment.id: state.until for state in ours if state.until is not None})
 
     def gone(self, name: str) -> None:
         """Forget a deployment, or all of an endpoint."""
-        known = self._known()
-        self._keep({each: until for each, until in known.items() if name not in (each, each.split("/")[0])})
+        with self._lock:
+            known = self._known()
+            self._keep(
+                {each: until for each, until in known.items() if name not in (each, each.split("/")[0])}
+            )
 
     def over(self) -> dict[str, float]:
         """The deployments whose time is up, as far as is known here, with when that was."""

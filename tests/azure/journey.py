@@ -15,13 +15,15 @@ from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
 from phichat.runs import Run
+from phichat.screens.chat import ChatScreen
 from phichat.screens.checklist import CheckList
 from phichat.screens.configure import ConfigureScreen
+from phichat.screens.session import Session
 from phichat.screens.train import TrainScreen
 from phichat.workflow import Project
 from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
 from tests.azure.training import SMALL
-from tests.screens.driving import picture, until
+from tests.screens.driving import chat, picture, settled, until, write
 
 ROOM = (120, 40)
 SIZE = "Standard_E16s_v3"
@@ -43,6 +45,18 @@ class Journey:
         found = self.pilot.app.session.project
         assert found is not None
         return found
+
+    @property
+    def session(self) -> Session:
+        """What the screens share."""
+        assert isinstance(self.pilot.app, PhichatApp)
+        return self.pilot.app.session
+
+    @property
+    def deployments(self) -> list[str]:
+        """The ids of what is deployed, as the stand-in has it."""
+        found = self.cloud.endpoints.found.values()
+        return [f"{endpoint.name}/{name}" for endpoint in found for name in endpoint.deployments]
 
     @property
     def run(self) -> Run:
@@ -116,11 +130,60 @@ class Journey:
         await self.press("ctrl+s")
         await self.sees("Go on?", "US$", "It is ended before it costs more than US$50.00.")
         assert not any("/jobs/" in made for made in self.cloud.made())
+        await self._ran()
+
+    async def deployed(self) -> str:
+        """The run's model was deployed, after a look at the steps and the price, and the chat is open.
+
+        Returns the id of the deployment that answers.
+        """
+        made = len(self.cloud.made())
+        await self.press("d")
+        await self.sees("Go on?", "US$0.27 an hour", "smoke test", "traffic")
+        assert len(self.cloud.made()) == made, "nothing is made before that was answered"
         await self.press("y")
-        await self.sees("● running", "h, US$0.00 so far")
-        self.cloud.compute.size(CLUSTER, 1, 0)
-        await until(self.pilot, lambda: self.run.finished)
-        await self.sees("✓ succeeded", "h, US$0.0")
+        await until(self.pilot, lambda: isinstance(self.pilot.app.screen, ChatScreen))
+        await self.sees("US$0.27 an hour" if len(self.deployments) == 1 else "US$0.53 an hour")
+        return self.session.answering
+
+    async def chatted(self, question: str = "Tell me about the sea.") -> str:
+        """A question was answered as it came, by the container; returns what is said below the answer."""
+        await write(self.pilot, question)
+        await self.press("enter")
+        await settled(self.pilot)
+        turn = chat(self.pilot).conversation.last
+        assert turn is not None and turn.state == "done", turn
+        assert turn.reply is not None and turn.reply.completion_tokens and chat(self.pilot)._pieces > 1
+        assert not turn.doubtful, "what was trained is what is served"
+        return turn.source
+
+    async def trained_again(self) -> None:
+        """The same was trained once more, as another version."""
+        before = self.run.name
+        await self.press("alt+3")
+        await self.sees("✓ succeeded", "g Train again")
+        await self.press("g")
+        await self.sees("Go on?", "US$")
+        await self._ran()
+        assert self.run.name != before
+        await self.cooled()
+
+    async def rolled_back(self) -> str:
+        """The earlier version answers again; returns its deployment's id."""
+        await self.press("alt+4")
+        await self.sees("r Roll back", "for a rollback")
+        await self.press("r")
+        await self.sees("answers all requests again.")
+        return self.session.answering
+
+    async def taken_down(self) -> None:
+        """All that was alive is gone, and nothing costs any more."""
+        await until(self.pilot, lambda: "a All down" in self.seen)
+        await self.press("a")
+        await self.sees("Stop and delete all that is alive?", "US$0.27 an hour", "cluster")
+        await self.press("y")
+        await self.sees("Nothing of it is alive any more.", "Nothing is deployed yet.")
+        await until(self.pilot, lambda: "an hour" not in self.seen)
 
     async def cooled(self) -> None:
         """The machine of the training was seen to go."""
@@ -134,6 +197,13 @@ class Journey:
         await self.press("f")
         await self.sees("To chat with it here: phichat deploy")
         return place
+
+    async def _ran(self) -> None:
+        await self.press("y")
+        await self.sees("● running", "h, US$0.00 so far")
+        self.cloud.compute.size(CLUSTER, 1, 0)
+        await until(self.pilot, lambda: self.run.finished)
+        await self.sees("✓ succeeded", "h, US$0.0")
 
 
 @contextlib.asynccontextmanager

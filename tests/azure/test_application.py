@@ -1,4 +1,4 @@
-"""The application on Azure, from an expired sign-in to a trained model, by keyboard alone."""
+"""The application on Azure, from an expired sign-in to a chat and back to nothing, by keyboard alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from phichat.screens import train_work
 from phichat.workflow import Project
 from tests.azure.journey import journey
 from tests.azure.standin.cloud import Cloud
+from tests.azure.test_whole_way import asking, shares
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ async def expired(empty: Cloud, keyring: None, monkeypatch: pytest.MonkeyPatch, 
 
 
 @pytest.mark.timeout(300)
-async def test_from_nothing_to_a_trained_model(expired: Cloud, tmp_path: Path, tiny_phi3: Path) -> None:
+async def test_from_nothing_to_a_chat_and_back_to_nothing(
+    expired: Cloud, tmp_path: Path, tiny_phi3: Path
+) -> None:
     async with journey(expired, tmp_path / "lab", tiny_phi3) as at:
         await at.opened()
         await at.checked()
@@ -43,3 +46,24 @@ async def test_from_nothing_to_a_trained_model(expired: Cloud, tmp_path: Path, t
         assert (model / "model.safetensors").is_file()
         ran = at.run
         assert isinstance(ran.spec, TrainSpec) and ran.spec.max_usd == 50.0
+        first = at.run.name
+        old = await at.deployed()
+        assert await at.chatted() == f"{first} on azureml, deployment {old.partition('/')[2]}"
+        await at.trained_again()
+        access = await at.project.access()
+        env = f"OPENAI_BASE_URL={access.base_url}\nOPENAI_API_KEY={access.key}"
+        with asking(env) as statuses:
+            new = await at.deployed()
+            before = len(statuses)
+            assert shares(at.cloud) == {new: 100}
+            assert new.partition("/")[2] in await at.chatted("And why?")
+            assert await at.rolled_back() == old
+            assert shares(at.cloud) == {old: 100}
+        assert 0 < before < len(statuses) and set(statuses) == {200}
+        assert at.cloud.scoring.asked[new.partition("/")[2]] > 3, "by its tests and the chat not alone"
+        await at.taken_down()
+        assert not at.cloud.endpoints.found and not at.cloud.compute.found
+        await at.press("ctrl+q")
+        assert at.pilot.app._exit, "nothing costs: nobody is asked"
+    written = b"".join(file.read_bytes() for file in tmp_path.rglob("lab/**/*") if file.is_file())
+    assert access.key.encode() not in written

@@ -89,9 +89,13 @@ class Sharing(ScriptedBackend):
             for each in self.script.deployed
         ]
 
+    async def remove(self, resource: Resource, report: Report) -> None:
+        self.script.alive.remove(resource)
+        self.script.deployed = [each for each in self.script.deployed if each.deployment.id != resource.name]
+
 
 def keep(script: Script) -> None:
-    """Two deployments share an endpoint; one is over its time, another one belongs to others."""
+    """Two deployments share an endpoint; one of them is over its time; a third belongs to others."""
     blue = DeploymentState(
         deployment=Deployment(id="phichat-lighthouse-1a2b3c4d/blue-0123abcd"),
         healthy=True,

@@ -14,9 +14,9 @@ from phichat.backends.base import Deployment, DeploymentState, Estimate, Report,
 from phichat.errors import UnavailableError
 from phichat.workflow import Project
 from tests.screens import schooling
-from tests.screens.driving import phase, picture, until, write
+from tests.screens.driving import chat, phase, picture, until, write
 from tests.screens.scripted import OneBackend, Script, ScriptedBackend, opener
-from tests.screens.states_deploy import choosing, deploy, deploying, failed, go, listed, serve
+from tests.screens.states_deploy import choosing, deploy, deploying, failed, go, listed, serve, shared
 from tests.screens.states_train import opened, project
 
 
@@ -249,3 +249,46 @@ async def test_a_config_that_cannot_be_read_is_told_here_too(
         await phase(pilot, "failed")
         await pilot.press("alt+4")
         await shows(pilot, "backnd", "^r Try again")
+
+
+async def test_what_others_have_made_can_be_chatted_with_and_nothing_else(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await shared(pilot, script)
+    await shows(pilot, "Of others: they can be chatted with", "support/llama-70b", "▲ time is up")
+    await pilot.press("down")
+    await shows(pilot, "support · Standard_NC24ads_A100_v4", "c Chat", "t Test")
+    for name in ("b Requests", "x Delete", "l Log"):
+        assert name not in picture(pilot)
+    await pilot.press("x", "b", "l")
+    assert deploy(pilot).is_current and not script.deleted
+    await pilot.press("enter")
+    await until(pilot, lambda: pilot.app.current_mode == "chat")
+    assert chat(pilot).session.answering == "support/llama-70b"
+
+
+async def test_all_that_is_alive_is_taken_down_after_a_question(pilot: Pilot[None], script: Script) -> None:
+    await shared(pilot, script)
+    await pilot.press("a")
+    await shows(pilot, "Stop and delete all that is alive?", "US$0.27 an hour  phichat-light")
+    await pilot.press("escape")
+    assert len(script.alive) == 2
+    await pilot.press("a", "y")
+    await shows(pilot, "Nothing of it is alive any more.")
+    assert not script.alive
+    await until(pilot, lambda: list(deploy(pilot).states) == ["support/llama-70b"])
+
+
+async def test_a_hint_leads_to_the_log_the_models_and_the_way_back(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await shared(pilot, script)
+    script.written = ["no memory left"]
+    screen = deploy(pilot)
+    (_, green, _) = screen.states
+    await screen.carry_out(("logs", green))
+    await shows(pilot, f"What {green} has written", "no memory left")
+    await screen.carry_out(("rollback",))
+    await shows(pilot, "blue-0123abcd answers all requests again.")
+    await screen.carry_out(("deploy",))
+    assert screen.place == "choose"

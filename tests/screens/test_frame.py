@@ -214,6 +214,8 @@ async def test_what_was_open_before_is_closed_at_the_end_and_not_earlier(
         ),
         (BackendError("No.", "phichat models pull phi-4"), "Download phi-4", ("models", "pull", "phi-4")),
         (BackendError("No.", "Come back: phichat watch run-1. End it: …"), "Go to Train", ("watch", "run-1")),
+        (BackendError("No.", "phichat logs run-1"), "Go to Train", ("logs", "run-1")),
+        (BackendError("No.", "phichat logs lab/first-1"), "Go to Deploy", ("logs", "lab/first-1")),
         (ConfigError("backnd is not a key.", "Did you mean backend?"), "Go to Configure", ()),
     ],
 )

@@ -44,7 +44,7 @@ async def test_what_costs_is_said_and_can_be_left(pilot: Pilot[None], script: Sc
     await leaving(pilot, script)
     seen = picture(pilot)
     assert "When you leave, this goes on and costs US$4.13 an hour:" in seen
-    assert "deployment keeper/blue" in seen and "A run on a cluster ends with the cluster." in seen
+    assert "US$0.46 an hour  keeper/blue" in seen and "A run on a cluster ends with the cluster." in seen
     assert "server smollm2" not in seen, "it is free"
     await pilot.press(key)
     assert gone(pilot)
