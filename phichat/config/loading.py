@@ -48,13 +48,22 @@ class Loaded:
     cwd: Path = field(default_factory=Path)
     """The folder that it was loaded for: where a project would be made."""
 
-    def settings(self) -> Iterator[Setting]:
-        """Every key with its value and origin, in the order of the reference."""
+    def settings(self, own: type[Settings] | None = None) -> Iterator[Setting]:
+        """Every key with its value and origin, in the order of the reference.
+
+        With `own`, the settings of the chosen backend, all of its keys; of others what was written.
+        """
         tree = self.config.model_dump()
         for key, _ in keys_of(Config):
             if key[0] not in ("backends", "keys"):
                 yield Setting(".".join(key), _at(tree, key), self.origins[".".join(key)])
-        for entry in {entry.key: entry for entry in self.entries}.values():
+        spoken = {entry.key: entry for entry in self.entries}
+        for short, about in keys_of(own) if own else ():
+            key = ("backends", self.config.backend, *short)
+            if key not in spoken:
+                default = None if about.is_required() else about.get_default(call_default_factory=True)
+                yield Setting(".".join(key), default, Origin("default", key=key))
+        for entry in spoken.values():
             if entry.key[0] in ("backends", "keys"):
                 hidden = entry.key[0] == "backends" and suspect.names_secret(entry.key[-1])
                 yield Setting(entry.dotted, secret.MASK if hidden else entry.value, entry.origin)

@@ -24,7 +24,9 @@ def save(file: Path, changes: Mapping[Key, Any]) -> None:
     """
     try:
         if not file.exists():
-            write_atomic(file, edited(new_project({}), changes))
+            backend = changes.get(("backend",))
+            text = new_project({"backend": backend} if backend else {})
+            write_atomic(file, edited(text, changes))
             ignore_state(file.with_name(".gitignore"))
             return
         write_atomic(file, edited(file.read_text(encoding="utf-8-sig"), changes))

@@ -18,6 +18,7 @@ def test_init_makes_a_project(phichat: Run, folder: Path) -> None:
     assert phichat("check").out.count(f"{folder / 'phichat.toml'}:") == 1, "only the backend is set"
 
 
+@pytest.mark.usefixtures("parrot")
 def test_init_makes_the_folder_and_writes_what_was_given(phichat: Run, folder: Path) -> None:
     done = phichat("init", "new/one", "--backend", "parrot", "--set", "data.seed=7")
     assert done.code == 0
@@ -25,6 +26,12 @@ def test_init_makes_the_folder_and_writes_what_was_given(phichat: Run, folder: P
     text = (folder / "new" / "one" / "phichat.toml").read_text("utf-8")
     assert 'backend = "parrot"' in text
     assert "\nseed = 7" in text
+
+
+def test_init_refuses_a_backend_that_is_not_there(phichat: Run, folder: Path) -> None:
+    done = phichat("init", "new", "--backend", "locl")
+    assert (done.code, done.err) == (2, "phichat: There is no backend 'locl'.\n  Did you mean 'local'?\n")
+    assert not (folder / "new").exists()
 
 
 def test_init_below_another_folder(phichat: Run, folder: Path) -> None:
@@ -70,6 +77,7 @@ def test_check_shows_every_check_and_every_value_with_its_origin(phichat: Run, p
     assert ["backend", "parrot", f"{project / 'phichat.toml'}:1"] in lines
     assert ["data.seed", "3", "--seed"] in lines
     assert ["data.test_size", "0.2", "default"] in lines
+    assert ["backends.parrot.usd_per_hour", "0", "default"] in lines
     assert ["project", str(project)] in lines
 
 

@@ -58,6 +58,7 @@ class AzureMLSettings(Settings):
     budget: float | None = Field(
         default=None,
         gt=0,
+        examples=[50],
         description="US dollars that the project may spend; what may cost more is refused.",
     )
 

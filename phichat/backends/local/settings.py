@@ -18,6 +18,7 @@ class LocalSettings(Settings):
     threads: int | None = Field(
         default=None,
         ge=1,
+        examples=[2],
         description="Processor threads for the model; by default what was measured to be best.",
     )
     idle_stop: float = Field(
@@ -28,5 +29,6 @@ class LocalSettings(Settings):
     cache_gib: float | None = Field(
         default=None,
         gt=0,
+        examples=[4],
         description="GiB for the conversations that the model has read; default: a quarter of what is free.",
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from phichat.cli.parser import Parser
+from phichat.errors import PhichatError
 
 if TYPE_CHECKING:
     from phichat.backends.base import Check
+    from phichat.config import Setting
     from phichat.workflow import Project
 
 
@@ -23,7 +26,6 @@ def run(args: argparse.Namespace) -> int:
     """Show every check with its fix, then every key with where it came from; 1 if a check failed."""
     from phichat.backends.base import Check
     from phichat.cli.options import open_project
-    from phichat.errors import PhichatError
 
     show = _as_json if args.json else _as_text
     try:
@@ -58,7 +60,7 @@ def _as_text(checks: Sequence[Check], project: Project | None) -> None:
         own = project.loaded.user_file
         out(f"your file  {own}{'' if own.exists() else ' (not there)'}")
         out("")
-        settings = [(s.key, _shown(s.value), str(s.origin)) for s in project.loaded.settings()]
+        settings = [(s.key, _shown(s.value), str(s.origin)) for s in _settings(project)]
         out(redact(table(settings)))
 
 
@@ -67,12 +69,20 @@ def _as_json(checks: Sequence[Check], project: Project | None) -> None:
 
     for check in checks:
         out_json("check", check.model_dump())
-    for setting in project.loaded.settings() if project else ():
+    for setting in _settings(project) if project else ():
         origin = setting.origin
         out_json(
             "setting",
             {"key": setting.key, "value": setting.value, "source": origin.source, "where": str(origin)},
         )
+
+
+def _settings(project: Project) -> Iterator[Setting]:
+    """Every setting; of a backend that cannot be loaded, which the checks tell, what was written."""
+    own = None
+    with contextlib.suppress(PhichatError):
+        own = project.registry.load(project.config.backend).settings_type
+    return project.loaded.settings(own)
 
 
 def _shown(value: object) -> str:

@@ -18,8 +18,11 @@ def run(args: argparse.Namespace) -> int:
     """Write `phichat.toml` and a `.gitignore`; an existing project is left alone.
 
     Raises:
-        ConfigError: it is a project already, the folder cannot be written, or a `--set` is wrong.
+        ConfigError: it is a project already, the folder cannot be written, a `--set` is wrong, or there is
+            no such backend.
+        PluginError: the backend is broken.
     """
+    from phichat.backends.registry import Registry
     from phichat.cli.options import config_flags, folder
     from phichat.cli.terminal import narrate, out
     from phichat.config.saving import ignore_state
@@ -31,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
     file = place / PROJECT_FILE
     if file.exists():
         raise ConfigError(f"{place.resolve()} is a project already.", f"Edit {file.resolve()}")
-    text = new_project(config_flags(args))
+    flags = config_flags(args)
+    Registry().load(str(flags.get("backend", "local")))
+    text = new_project(flags)
     try:
         write_atomic(file, text)
         ignore_state(place / ".gitignore")
