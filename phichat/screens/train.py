@@ -40,7 +40,7 @@ from phichat.screens.train_work import (
     Started,
     Work,
 )
-from phichat.workflow.estimates import price, tight
+from phichat.workflow.estimates import hourly, price, tight
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
@@ -396,9 +396,20 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     def action_evaluate(self) -> None:
         """Compare the run's model with the base model."""
-        if self.view.run:
-            self._say_activity("comparing with the base model")
-            self.work.evaluate(self.view.run)
+        run = self.view.run
+        if run is None:
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._say_activity("comparing with the base model")
+                self.work.evaluate(run)
+
+        if run.priced:
+            asked = f"Comparing takes a job of its own, at {hourly(run.usd_rate)} while it runs. Go on?"
+            self.app.push_screen(Question(asked), answered)
+        else:
+            answered(True)
 
     # All runs
 

@@ -13,7 +13,7 @@ from phichat import models
 from phichat.backends.base import AnyBackend, Dataset, EvalSpec, Job, Report, TrainSpec
 from phichat.config import Config
 from phichat.config.secret import offer_hf_token
-from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
+from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError, QuotaError
 from phichat.events import Event, Status
 from phichat.runs import FlowSpec, Ledger, Run, Spec, run_name
 from phichat.workflow.course import Course
@@ -264,7 +264,7 @@ class Training:
         """The run with its price and its limit; one that is under way already is not asked about again."""
         backend = self._backend()
         if isinstance(run.spec, EvalSpec):
-            return self._as_dear_as_training(run, run.spec.model)
+            return self._as_dear_as_training(run, run.spec)
         if not isinstance(run.spec, TrainSpec) or not backend.supports("estimate"):
             return run
         if run.job is not None and run.state in ("queued", "preparing", "running", "succeeded"):
@@ -275,11 +275,18 @@ class Training:
         priced = {"priced": not estimate.free, "usd_rate": estimate.usd_rate}
         return run.model_copy(update={"spec": spec, **priced})
 
-    def _as_dear_as_training(self, run: Run, model: Job | str) -> Run:
-        """An evaluation runs where the model was trained, for the same money an hour."""
-        trained = next((each for each in self.ledger.runs() if each.job == model), None)
+    def _as_dear_as_training(self, run: Run, spec: EvalSpec) -> Run:
+        """An evaluation runs where the model was trained, for the same money an hour.
+
+        Raises:
+            QuotaError: nothing of the budget is left.
+        """
+        trained = next((each for each in self.ledger.runs() if each.job == spec.model), None)
         if trained is None:
             return run
+        if trained.priced and run.job is None and self.spending().left == 0:
+            told = f"Nothing of the budget of US${self.budget:.2f} is left to evaluate {spec.name} with."
+            raise QuotaError(told, "Raise the budget.")
         return run.model_copy(update={"priced": trained.priced, "usd_rate": trained.usd_rate})
 
     def _votes(self, run: Run) -> list[Vote]:

@@ -191,6 +191,13 @@ class Journey:
         self.cloud.compute.size(CLUSTER, 0, 0)
         await self.sees("✓ The machine is gone: it costs nothing any more.")
 
+    async def evaluated(self) -> None:
+        """The model was compared with the base model, and the report is on this machine."""
+        await self.press("e")
+        await self.sees("Comparing takes a job of its own, at US$1.06 an hour", "Go on?")
+        await self.press("y")
+        await self.sees("perplexity", "BASE", "TUNED", "report.html")
+
     async def fetched(self) -> Path:
         """The model is on this machine; its folder."""
         place = self.folder / self.run.name

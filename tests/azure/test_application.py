@@ -42,6 +42,9 @@ async def test_from_nothing_to_a_chat_and_back_to_nothing(
         await at.planned()
         await at.trained()
         await at.cooled()
+        await at.evaluated()
+        found = at.project.training.evaluation(at.run)
+        assert found is not None and Path(found.report).is_file()
         model = await at.fetched()
         assert (model / "model.safetensors").is_file()
         ran = at.run

@@ -20,7 +20,8 @@ from phichat.events import Artifact, Event, Log, Metric, Progress, Status, Step,
 from tests.azure.places import lab_of
 from tests.azure.standin import forker
 from tests.azure.standin.cloud import SECRET, Cloud
-from tests.azure.standin.faults import Fault, drop_before
+from tests.azure.standin.faults import Fault, drop_before, instead
+from tests.azure.standin.wire import error
 from tests.azure.training import data_in, ignore, spec_of, told, watched
 from tests.conftest import ROOT
 
@@ -219,8 +220,17 @@ async def test_an_evaluation_is_a_job_too(story: Story, backend: AzureMLBackend,
     numbers = next(event.values for event in events if isinstance(event, Metric))
     assert numbers["base_loss"] > 0 and numbers["tuned_loss"] > 0
     assert not [said for said in told(events) if "/wd/" in said]
-    report = "azureml://datastores/workspaceblobstore/paths/phichat/runs/first-eval/report.html"
-    assert report in [event.uri for event in events if isinstance(event, Artifact)]
+    places = {event.name: Path(event.uri) for event in events if isinstance(event, Artifact)}
+    home = story.folder / "lab" / ".phichat" / "azureml" / "reports" / "first-eval"
+    assert places == {name: home / name for name in ("result.json", "report.html")}
+    assert "<html" in places["report.html"].read_text(encoding="utf-8")
+    assert json.loads(places["result.json"].read_text(encoding="utf-8"))["answers"]
+    # It is in the storage still, and that is where it is told to be when it cannot be brought.
+    places["report.html"].unlink()
+    cloud.faults.append(Fault("GET", r"/runs/first-eval/report\.html", instead(error(403, "No", "No."))))
+    again = await watched(story.backend(), Job(id="first-eval"))
+    there = "azureml://datastores/workspaceblobstore/paths/phichat/runs/first-eval/report.html"
+    assert there in [event.uri for event in again if isinstance(event, Artifact)]
     # Everything but the job was there already.
     assert [made.rpartition("/")[2] for made in cloud.made()] == ["first-eval"]
 

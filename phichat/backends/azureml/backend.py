@@ -49,7 +49,7 @@ class AzureMLBackend(Backend[AzureMLSettings]):
         self.account = Account(settings, project_of(workdir))
         self._workspace = Workspace(self.account)
         self._jobs = Jobs(self._workspace, workdir)
-        self._watching = Watching(self._workspace, self._jobs)
+        self._watching = Watching(self._workspace, self._jobs, workdir)
         self._scoring = Scoring(self._workspace, workdir)
         self._deployments = Deployments(self._workspace, workdir)
         self._deploying = Deploying(self._workspace, self._jobs, self._scoring, self._deployments)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phichat.backends.azureml import arm as waiting
 from phichat.backends.azureml.command import OUTPUT, run_folder
 from phichat.backends.azureml.failures import clean, diagnose
+from phichat.backends.azureml.reports import Reports
 from phichat.backends.azureml.storage import uri
 from phichat.errors import AuthError, UnavailableError
 from phichat.events import Event, Log, Status, parse
@@ -32,8 +34,9 @@ _ON_THE_NODE = re.compile(rf"[^\s\"']*/{OUTPUT}/")
 class Watching:
     """Follows runs through all their attempts. What was told once is told again in the same order."""
 
-    def __init__(self, workspace: Workspace, jobs: Jobs) -> None:
+    def __init__(self, workspace: Workspace, jobs: Jobs, workdir: Path) -> None:
         self._workspace = workspace
+        self._reports = Reports(workspace, workdir / "reports")
         self._jobs = jobs
         self._history: History | None = None
 
@@ -48,7 +51,7 @@ class Watching:
         while True:
             last: Status | None = None
             async for event in self._events(attempts[number - 1]):
-                event = _placed(event, folder)
+                event = await self._reports.home(_placed(event, folder))
                 if isinstance(event, Status) and event.finished:
                     last = event
                     continue

@@ -22,13 +22,17 @@ def arguments(parser: Parser) -> None:
         nargs="?",
         help="as 'phichat runs' shows it; default: the newest that succeeded",
     )
+    parser.add_argument("--yes", action="store_true", help="do not ask when it costs money")
     parser.add_argument("--json", action="store_true", help="events, then the result, one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
     """Show the numbers of both models; they are measured now if nobody has done so yet.
 
+    1 if that was cancelled, or the person would rather not pay.
+
     Raises:
+        ConfigError: it costs money, and nobody can be asked.
         NotFoundError: there is no such run, or it has made no model.
         DataError: no rows were held out.
         BackendError: the evaluation failed.
@@ -45,7 +49,9 @@ async def _eval(args: argparse.Namespace) -> int:
     async with open_project(args) as project:
         newest = await project.training.newest_success()
         chosen = newest if newest and not args.name else project.training.run(args.name)
-        found = project.training.evaluation(chosen) or await _measured(project, chosen, args.json)
+        found = project.training.evaluation(chosen)
+        if found is None and _agreed(chosen, args.yes):
+            found = await _measured(project, chosen, args.json)
     if found is None:
         return 1
     if args.json:
@@ -56,6 +62,15 @@ async def _eval(args: argparse.Namespace) -> int:
     if found.report:
         narrate(f"Report: {found.report}")
     return 0
+
+
+def _agreed(run: Run, yes: bool) -> bool:
+    """Whether to measure: where a job costs something, that is asked."""
+    from phichat.cli.terminal import confirmed
+    from phichat.workflow.estimates import hourly
+
+    told = f"Evaluating {run.name} takes a job of its own, at {hourly(run.usd_rate)} while it runs. Go on?"
+    return not run.priced or confirmed(told, yes)
 
 
 async def _measured(project: Project, run: Run, as_json: bool) -> Evaluation | None:
