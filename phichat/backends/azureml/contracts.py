@@ -1,6 +1,6 @@
 """What endpoints that others have made take and give: the bodies, and how an answer is read.
 
-Sources: MLflow's no-code server, measured (azureml-inference-server-http 1.5.1, Microsoft's scoring script);
+Sources: MLflow's no-code server, tried (azureml-inference-server-http 1.5.1 with Microsoft's scoring script);
 the containers of the model catalogue, as published (foundation-model-inference); OpenAI's chat completions.
 """
 

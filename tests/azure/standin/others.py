@@ -40,9 +40,9 @@ class InferenceServer(Theirs):
             return answer({"message": "The requested URL was not found on the server."}, 404)
         try:
             return answer(self.run(request.json))
-        except Exception as error:
-            told = {"message": f"Caught an unhandled exception from the user script: {error}"}
-            return answer(told, 500)
+        except Exception:
+            told = "An unexpected error occurred in scoring script. Check the logs for more info."
+            return answer({"message": told}, 500)
 
     def run(self, body: Json) -> Any:
         raise NotImplementedError
@@ -84,8 +84,7 @@ class Catalogue(InferenceServer):
     def run(self, body: Json) -> Any:
         asked = body["input_data"]
         if not isinstance(asked, dict):
-            wanted = '{"input_data": {"input_string": [{"role":"user", "content": "str1"} ....]}}'
-            raise ValueError(json.dumps({"error": f"Expected input format: {wanted}"}))
+            raise ValueError("Invalid input data")
         if any(set(each) != {"role", "content"} for each in asked["input_string"]):
             raise ValueError("a message has a role and a content")
         return {"output": SAYS}
