@@ -115,7 +115,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self._list = Listing(id="deployments")
         self._models = Listing(id="models")
         self._named = NamedModel()
-        self._story = Story()
+        self._story = Story(follows=True)
         self._project: Project | None = None
 
     def body(self) -> ComposeResult:
@@ -426,8 +426,6 @@ lets the chats be with the deployment under the cursor. What others have made ca
 
     def _begin(self, told: str) -> None:
         self._story.begin(told)
-        # Of steps and of a log the end is what one looks for, until one scrolls.
-        self.query_one("#story", VerticalScroll).anchor()
         self.bar.activity = told[:1].lower() + told[1:].partition(" ")[0]
         self.bar.show()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -25,8 +26,10 @@ LOG_LINES = 20
 class Story(Static):
     """A title, the steps in the order in which they came, and the end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, follows: bool = False) -> None:
         super().__init__()
+        self._follows = follows
+        """Whether what it is in scrolls to its end: of steps and of a log that is what one looks for."""
         self._title = ""
         self._steps: dict[str, Step] = {}
         self._progress: Progress | None = None
@@ -77,6 +80,8 @@ class Story(Static):
             lines.append(Content(f"  {self._progress.what} {told}"))
         lines += [Content.styled(f"  {line}", "$text-muted") for line in self._log]
         self.update(Content("\n").join([*lines, self._end] if self._end.plain else lines))
+        if self._follows and isinstance(self.parent, VerticalScroll):
+            self.call_after_refresh(self.parent.scroll_end, animate=False)
 
 
 def told_step(step: Step) -> Content:

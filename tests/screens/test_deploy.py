@@ -143,6 +143,10 @@ async def test_the_log_of_a_deployment(pilot: Pilot[None], script: Script) -> No
     script.written = ["loading", "ready on port 8000"]
     await pilot.press("down", "l")
     await shows(pilot, "What first has written", "ready on port 8000")
+    script.written = [f"line {number}" for number in range(100)]
+    await pilot.press("l")
+    await shows(pilot, "line 99")
+    assert "line 50" not in picture(pilot), "of a log one wants to see the end"
 
 
 async def test_a_deployment_is_deleted_only_after_a_question(pilot: Pilot[None], script: Script) -> None:
