@@ -22,6 +22,7 @@ from tests.azure.standin.others import (
     WORDS,
     Catalogue,
     CatalogueText,
+    Crashing,
     MLflow,
     OpenAI,
     Stranger,
@@ -166,7 +167,7 @@ async def test_what_speaks_no_protocol_is_told_with_its_words(cloud: Cloud, back
         await said(backend)
 
 
-async def test_faults_at_the_door_are_no_contract(cloud: Cloud, backend: AzureMLBackend) -> None:
+async def test_faults_at_the_door_are_no_contract(cloud: Cloud, backend: AzureMLBackend, lab: Lab) -> None:
     have(cloud, MLflow())
     cloud.faults.append(Fault("POST", "/score", busy(429), times=2))
     assert (await said(backend))[0] == [SAYS]
@@ -180,6 +181,9 @@ async def test_faults_at_the_door_are_no_contract(cloud: Cloud, backend: AzureML
     cloud.faults.append(Fault("POST", "/score", instead(Response(424, b"upstream is gone", crashed))))
     with pytest.raises(BackendError, match=r"container of theirs/blue failed .*upstream is gone"):
         await said(backend)
+    have(cloud, Crashing(0), model="another")
+    with pytest.raises(BackendError, match=r"^The container of theirs/blue failed"):
+        await said(lab())
     del cloud.endpoints.found["theirs"].deployments["blue"]
     with pytest.raises(NotFoundError):
         await said(backend)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from phichat.backends import openai
 from phichat.backends.azureml import arm as waiting
-from phichat.backends.azureml import foreign
 from phichat.backends.azureml.container import SCORE
 from phichat.backends.azureml.endpoints import Endpoints, root_of
 from phichat.backends.azureml.foreign import Foreign
+from phichat.backends.azureml.probing import Target
 from phichat.backends.azureml.refs import Ref, ref_of
 from phichat.backends.base import Access, ChatOptions, Message, Usage
 from phichat.errors import AuthError, BackendError, NotFoundError, UnavailableError
@@ -107,13 +107,13 @@ class Scoring:
         if await self._endpoints.deployment(ref) is None:
             raise _missing(ref.id)
         reach = await self._of(ref)
-        return reach.access if reach.ours else await self._foreign.access(await self._place(ref, reach))
+        return reach.access if reach.ours else await self._foreign.access(await self._target(ref, reach))
 
     async def _parts(
         self, ref: Ref, reach: Reach, messages: Sequence[Message], options: ChatOptions
     ) -> AsyncGenerator[str | Usage, None]:
         if not reach.ours:
-            return self._foreign.chat(await self._place(ref, reach), messages, options)
+            return self._foreign.chat(await self._target(ref, reach), messages, options)
         return openai.stream_chat(
             reach.access,
             messages,
@@ -135,17 +135,17 @@ class Scoring:
             self._reach[ref.endpoint] = Reach(access, root, url, ours)
         return self._reach[ref.endpoint]
 
-    async def _place(self, ref: Ref, reach: Reach) -> foreign.Place:
+    async def _target(self, ref: Ref, reach: Reach) -> Target:
         if ref.id not in self._told:
             found = await self._endpoints.deployment(ref)
             if found is None:
                 raise _missing(ref.id)
             self._told[ref.id] = found
-        return foreign.Place(
+        return Target(
             id=ref.id,
             url=reach.url,
             root=reach.root,
-            key=reach.access.key,
+            access=reach.access,
             headers={PIN: ref.name},
             told=self._told[ref.id],
             refused=lambda answer: _refusal(answer, ref),
