@@ -128,7 +128,7 @@ class Config(Written):
         default=None,
         min_length=1,
         examples=["smollm2"],
-        description="alias ('phichat models'), hub id, or folder; default: the backend's",
+        description="alias ('phichat models'), hub id, or folder; default: smollm2",
     )
     data: DataConfig = Field(default=DataConfig())
     train: TrainConfig = Field(default=TrainConfig())
