@@ -13,7 +13,7 @@ from tests.azure.serving import play_containers, spec, trained
 from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
 from tests.azure.training import ignore, small_trainer
 
-UNSAID = {"egressPublicNetworkAccess", "scaleSettings", "jobName", "osType"}
+UNSAID = {"publicNetworkAccess", "egressPublicNetworkAccess", "scaleSettings", "jobName", "osType"}
 """What the SDK leaves to Azure's defaults, and the job, which the model's address names too."""
 
 
@@ -44,6 +44,7 @@ def test_the_sdk_would_send_the_same(
         BuildContext,
         Environment,
         ManagedOnlineDeployment,
+        ManagedOnlineEndpoint,
         Model,
         OnlineRequestSettings,
         ProbeSettings,
@@ -105,8 +106,11 @@ def test_the_sdk_would_send_the_same(
                 tags=deployment["tags"],
             )
         ).result()
+        shared = ManagedOnlineEndpoint(name=endpoint.name, auth_mode="key", tags={"phichat": "lab"})
+        shared.traffic = {name: 100}
+        ml.online_endpoints.begin_create_or_update(shared).result()
     theirs = bodies(cloud)
-    assert set(theirs) == {"environments", "models", "deployments"}
+    assert set(theirs) == {"environments", "models", "deployments", "onlineEndpoints"}
     for kind, body in theirs.items():
         assert plain(body) == plain(sent[kind]), kind
 
