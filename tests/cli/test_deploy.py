@@ -45,6 +45,21 @@ def test_what_costs_money_is_asked_about(phichat: Run) -> None:
     assert phichat("status", *PAID).out.splitlines()[-1].endswith("awake  US$2.50 an hour")
 
 
+def test_another_deployment_answers_where_it_is_named(phichat: Run, project: Path) -> None:
+    phichat("deploy")
+    phichat("deploy", "smollm2", "--name", "second")
+    phichat("deploy")
+    named = ("-p", "Hello", "--deployment", "second")
+    (reply,) = [line for line in phichat("chat", *named, "--json").out.splitlines() if '"reply"' in line]
+    assert "Hello" in reply
+    done = phichat("chat", "-p", "Hello", "--deployment", "third")
+    assert done.code == 2 and "No deployment is called 'third'." in done.err
+    assert "There are: polly, second." in done.err
+    assert phichat("env", "--deployment", "second").code == 0
+    current = (project / ".phichat" / "current" / "parrot.json").read_text(encoding="utf-8")
+    assert '"id":"polly"' in current, "it was for these commands only"
+
+
 def test_a_dry_run_shows_the_steps_and_the_price(phichat: Run) -> None:
     done = phichat("deploy", "--dry-run", *PAID)
     assert done.code == 0
