@@ -344,6 +344,7 @@ class Work(Background):
         ended = await asyncio.to_thread(training.ledger.run, started.name)
         if ended.state != "succeeded":
             raise DataError(f"{ended.name}: {ended.state}. {ended.detail}", f"phichat logs {ended.name}")
+        await asyncio.to_thread(training.complete_report, run)
         self._tell(Doing(""))
         await self._settle(run)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from phichat import models
@@ -13,6 +15,9 @@ from phichat.workflow.recipe import manifest_of
 if TYPE_CHECKING:
     from phichat.config import Config
     from phichat.data.manifest import Manifest
+
+LOOKED_AT = 200
+"""Rows of which the system prompts are looked at."""
 
 
 def doubts(config: Config, spec: TrainSpec) -> Iterator[str]:
@@ -32,6 +37,7 @@ def doubts(config: Config, spec: TrainSpec) -> Iterator[str]:
             "now: prepare it again."
         )
     yield from _of_length(spec, manifest)
+    yield from _of_system(config.chat.system, spec)
 
 
 def _of_learning_rate(spec: TrainSpec) -> Iterator[str]:
@@ -57,5 +63,24 @@ def _of_length(spec: TrainSpec, manifest: Manifest) -> Iterator[str]:
         many = f"{manifest.counts.truncated:,}"
     else:
         # The bar in which the limit lies has shorter rows, too.
-        many = f"at least {max(1, sum(tokens.bars[length // tokens.width + 1 :])):,}"
-    yield f"Of {rows:,} rows {many} will be cut off: they are longer than max_length, {length:,} tokens."
+        many = f"At least {max(1, sum(tokens.bars[length // tokens.width + 1 :])):,}"
+    yield f"{many} of {rows:,} rows will be cut off: max_length is {length:,} tokens."
+
+
+def _of_system(configured: str, spec: TrainSpec) -> Iterator[str]:
+    """Chats that begin otherwise than what is learned."""
+    with spec.dataset.train_file.open(encoding="utf-8") as lines:
+        first = [json.loads(line)["messages"][0] for line in islice(lines, LOOKED_AT)]
+    prompts = {turn["content"] if turn["role"] == "system" else "" for turn in first}
+    if len(prompts) != 1 or prompts == {configured}:
+        return
+    (learned,) = prompts
+    if not learned:
+        yield "Chats have a system prompt, the rows that are learned have none."
+        return
+    yield f"Rows have the system prompt {_short(learned)}, chats have {'another' if configured else 'none'}."
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return f"“{line if len(line) <= 24 else line[:23] + '…'}”"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from phichat.backends.base import Dataset, TrainSpec
 from phichat.config import Config
-from phichat.config.schema import DataConfig
+from phichat.config.schema import ChatConfig, DataConfig
 from phichat.data.manifest import MANIFEST_FILE, Counts, Manifest, SplitReport
 from phichat.data.tokens import histogram
 from phichat.workflow.doubts import doubts
@@ -19,8 +20,12 @@ LENGTHS = (40, 60, 100, 130, 400)
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    """Five rows that were prepared for SmolLM2, of which two are longer than 120 tokens."""
-    counts = Counts(read=5, train=5, eval=0, bad=0, removed=0, truncated=2)
+    return prepared(tmp_path, "")
+
+
+def prepared(folder: Path, rows: str) -> Dataset:
+    """Rows that were prepared for SmolLM2; five, as it is told, of which two are longer than 120 tokens."""
+    counts = Counts(read=5, train=5, eval=0, bad=0, removed=0, truncated=2, train_bytes=len(rows))
     manifest = Manifest(
         fingerprint="f",
         source="rows.jsonl",
@@ -33,21 +38,24 @@ def dataset(tmp_path: Path) -> Dataset:
         chosen_length=120,
         tokens=histogram(LENGTHS),
     )
-    (tmp_path / MANIFEST_FILE).write_text(manifest.model_dump_json(), encoding="utf-8")
-    (tmp_path / "train.jsonl").touch()
-    return Dataset(train_file=tmp_path / "train.jsonl")
+    (folder / MANIFEST_FILE).write_text(manifest.model_dump_json(), encoding="utf-8")
+    (folder / "train.jsonl").write_text(rows, encoding="utf-8")
+    return Dataset(train_file=folder / "train.jsonl")
 
 
-def found(dataset: Dataset, base_model: str = "smollm2", data: int | None = None, **train: Any) -> list[str]:
+def found(
+    dataset: Dataset, base_model: str = "smollm2", data: int | None = None, system: str = "", **train: Any
+) -> list[str]:
     spec = TrainSpec(name="r", dataset=dataset, base_model=base_model, hyperparameters=train)
-    return list(doubts(Config(data=DataConfig(max_length=data)), spec))
+    config = Config(data=DataConfig(max_length=data), chat=ChatConfig(system=system))
+    return list(doubts(config, spec))
 
 
 def test_rows_that_will_be_cut_off(dataset: Dataset) -> None:
-    told = "Of 5 rows {} will be cut off: they are longer than max_length, {} tokens."
+    told = "{} of 5 rows will be cut off: max_length is {} tokens."
     assert found(dataset, max_length=120) == [told.format("2", 120)]
-    assert found(dataset, max_length=50) == [told.format("at least 4", 50)]
-    assert found(dataset, max_length=399) == [told.format("at least 1", 399)]
+    assert found(dataset, max_length=50) == [told.format("At least 4", 50)]
+    assert found(dataset, max_length=399) == [told.format("At least 1", 399)]
     assert found(dataset, max_length=400) == []
 
 
@@ -62,6 +70,30 @@ def test_another_length_than_the_data_was_prepared_for(dataset: Dataset) -> None
     assert told == (
         "The data was prepared for rows of 120 tokens, but [data] max_length is 600 now: prepare it again."
     )
+
+
+NO_ROW = "Chats have a system prompt, the rows that are learned have none."
+OTHER = "Rows have the system prompt {}, chats have {}."
+
+
+@pytest.mark.parametrize(
+    ("rows", "chats", "told"),
+    [
+        (["", ""], "", []),
+        (["Be kind.", "Be kind."], "Be kind.", []),
+        (["Be kind.", "Be brief."], "", []),
+        (["", ""], "Be kind.", [NO_ROW]),
+        (["Be kind."], "", [OTHER.format("“Be kind.”", "none")]),
+        (["Be " + "kind " * 20], "No.", [OTHER.format(f"“Be {'kind ' * 4}…”", "another")]),
+    ],
+)
+def test_chats_that_begin_otherwise_than_what_is_learned(
+    tmp_path: Path, rows: list[str], chats: str, told: list[str]
+) -> None:
+    turns = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}]
+    systems = [[{"role": "system", "content": system}] if system else [] for system in rows]
+    lines = [json.dumps({"messages": [*system, *turns]}) + "\n" for system in systems]
+    assert found(prepared(tmp_path, "".join(lines)), system=chats, max_length=400) == told
 
 
 def test_a_learning_rate_far_from_the_usual(dataset: Dataset) -> None:
