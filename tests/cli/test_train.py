@@ -212,5 +212,6 @@ def test_the_limit_travels_with_the_job(phichat: Run, school: Path) -> None:
 def test_an_evaluation_costs_an_hour_what_its_training_did(phichat: Run, school: Path) -> None:
     paid = ("--set", "backends.pupil.usd_per_hour=2.5", "--set", "backends.pupil.examined=false")
     assert phichat("train", *paid, "--yes").code == 0
-    phichat("eval", *paid)
+    assert phichat("eval", *paid).code == 2, "nobody can be asked"
+    assert phichat("eval", *paid, "--yes").code == 0
     assert [(run["priced"], run["usd_rate"]) for run in facts(phichat)] == [(True, 2.5), (True, 2.5)]
