@@ -16,6 +16,8 @@ from phichat.events import Event
 
 SUFFIXES = frozenset({".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet"})
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+HUB_PAGE = re.compile(rf"https://huggingface\.co/datasets/(?P<name>{HUB_ID.pattern})/?")
+"""A dataset's address, as it stands in a browser."""
 _TRAIN = re.compile(r"train(?![a-z])", re.IGNORECASE)
 _EVAL = re.compile(r"(?:valid|validation|val|eval|dev|test)(?![a-z])", re.IGNORECASE)
 
@@ -60,7 +62,7 @@ class Source:
 
 
 def find(source: str, options: DataOptions, report: Callable[[Event], None]) -> Source:
-    """What `source` means: `-`, `demo`, a file, a folder, or `owner/name` of the hub, in this order.
+    """What `source` means: `-`, a file, a folder, `demo`, or `owner/name` of the hub, in this order.
 
     Raises:
         DataError: there is no such thing, or the hub does not give it.
@@ -74,16 +76,24 @@ def find(source: str, options: DataOptions, report: Callable[[Event], None]) -> 
         return Source(source, "file", (Part(path.name, path),))
     if source == "demo":
         return Source(source, "demo", (Part(DEMO_FILE.name, DEMO_FILE),))
-    if HUB_ID.fullmatch(source) and _suffix(path) not in SUFFIXES:
-        from phichat.data import hub
-
-        found, revision = hub.rows_file(source, options, report)
-        name = f"{source} {found.label}"
-        return Source(source, "hub", (Part(name, found.path, table=True),), revision)
+    page = HUB_PAGE.fullmatch(source)
+    if page or (HUB_ID.fullmatch(source) and _suffix(path) not in SUFFIXES):
+        return _hub(page["name"] if page else source, options, report)
+    if "://" in source:
+        raise DataError(
+            f"{source} is no dataset of the hub.", f"For a file: curl -L {source} | phichat data -"
+        )
     raise DataError(
         f"There is no file or folder {source!r}.",
         "Name a file, a folder, a dataset of the hub as owner/name, '-' for standard input, or 'demo'.",
     )
+
+
+def _hub(name: str, options: DataOptions, report: Callable[[Event], None]) -> Source:
+    from phichat.data import hub
+
+    found, revision = hub.rows_file(name, options, report)
+    return Source(name, "hub", (Part(f"{name} {found.label}", found.path, table=True),), revision)
 
 
 def _folder(source: str, folder: Path) -> Source:

@@ -14,6 +14,7 @@ from phichat.errors import ConfigError
 from phichat.models.catalogue import CatalogueEntry, catalogue
 
 _HUB_ID = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>\S+))?")
+_HUB_PAGE = re.compile(r"https://(?:huggingface\.co|hf\.co)/(?P<repo>[\w.-]+/[\w.-]+)(/.*)?")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
 _LIST = "List the models with 'phichat models list'."
 
@@ -53,6 +54,8 @@ def resolve(name: str) -> ModelRef:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _from_folder(name, folder)
+    if page := _HUB_PAGE.fullmatch(name):
+        raise ConfigError(f"{name} is a page, not a model's name.", f"Name it as {page['repo']}")
     hub = _HUB_ID.fullmatch(name)
     if hub and not name.startswith((".", "~")):
         return _from_hub(hub["repo"], hub["revision"])

@@ -78,6 +78,20 @@ def test_a_split_that_cannot_be(
     assert hint in caught.value.hint
 
 
+def test_the_page_of_a_dataset_is_the_dataset(tmp_path: Path, hub: Hub) -> None:
+    page = f"https://huggingface.co/datasets/{REPO}"
+    chosen = DataOptions(cache=tmp_path / "cache", split="train_sft[:10]")
+    prepared = asyncio.run(prepare(page, chosen, tmp_path / "data", lambda _: None))
+    assert prepared.manifest.source == REPO
+
+
+def test_another_address_is_answered_with_a_pipe(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(DataError, match="no dataset of the hub") as caught:
+        asyncio.run(prepare("https://example.com/a.csv", DataOptions(), tmp_path, lambda _: None))
+    assert caught.value.hint == "For a file: curl -L https://example.com/a.csv | phichat data -"
+    assert hub.asked == []
+
+
 def test_a_dataset_that_is_not_there(tmp_path: Path, hub: Hub) -> None:
     with pytest.raises(DataError, match="no such dataset"):
         asyncio.run(prepare("nobody/nothing", DataOptions(cache=tmp_path), tmp_path, lambda _: None))

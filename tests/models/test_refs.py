@@ -42,6 +42,12 @@ def test_another_hub_model_has_its_revision() -> None:
     assert models.download_size(ref) is None
 
 
+def test_the_page_of_a_model_is_answered_with_its_name() -> None:
+    with pytest.raises(ConfigError, match="is a page") as raised:
+        models.resolve("https://huggingface.co/org/name/tree/main")
+    assert raised.value.hint == "Name it as org/name"
+
+
 def test_a_folder_is_a_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ref = models.resolve(str(folder))
     assert ref.folder == folder
