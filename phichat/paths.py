@@ -48,7 +48,8 @@ def user_folders(environ: Mapping[str, str] = os.environ, dirs: PlatformDirsABC 
 
 def find_project(start: Path) -> Path | None:
     """The nearest folder, from `start` upwards, that holds a `phichat.toml`."""
-    start = start.absolute()
+    # Path.absolute keeps a `..`: the folder before it would be taken for one above.
+    start = Path(os.path.normpath(start.absolute()))
     for folder in (start, *start.parents):
         if (folder / PROJECT_FILE).is_file():
             return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -38,7 +39,7 @@ def folder(args: argparse.Namespace) -> Path:
     """
     if "project" not in args:
         return Path.cwd()
-    path = Path(args.project).expanduser().absolute()
+    path = Path(os.path.normpath(Path(args.project).expanduser().absolute()))
     if not path.is_dir():
         raise ConfigError(f"{path} is not a folder.", f"phichat init {args.project}")
     return path

@@ -124,6 +124,8 @@ class Parser(argparse.ArgumentParser):
         if found := re.search(r"invalid choice: '(.*?)' \(choose from (.*)\)", message):
             choices = [choice.strip(" '") for choice in found[2].split(",")]
             close = difflib.get_close_matches(found[1], choices, n=1)
+            if found[1] in ("help", "version"):
+                close = [f"phichat --{found[1]}"]
             hint = f"Did you mean '{close[0]}'?" if close else f"Choose from {', '.join(choices)}."
             flag = re.match(r"argument (-[^:\s]*)", message)
             what = f"{flag[1]} cannot be" if flag else f"'{self.prog}' has no command"

@@ -40,6 +40,16 @@ def test_init_below_another_folder(phichat: Run, folder: Path) -> None:
     assert (folder / "there" / "new" / "phichat.toml").is_file()
 
 
+def test_the_folder_above_is_not_the_project_below(phichat: Run, folder: Path) -> None:
+    assert phichat("init", "new", "--set", "data.seed=7").code == 0
+    (folder / "new" / "deep").mkdir()
+    seeds = [
+        phichat("check", "-C", place).out.count("data.seed                      7 ")
+        for place in ("new", "new/deep", "new/..")
+    ]
+    assert seeds == [1, 1, 0]
+
+
 def test_init_leaves_a_project_alone(phichat: Run, folder: Path) -> None:
     (folder / "phichat.toml").write_text("# mine\n", encoding="utf-8")
     done = phichat("init")
