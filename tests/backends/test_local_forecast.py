@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from phichat.backends.local.forecast import forecast, on_gpu, speeds
+from phichat.backends.local.forecast import forecast, gpu_free, on_gpu, speeds
 from phichat.backends.workload import Workload, parameters_in
+from phichat.workflow.estimates import tight
 
 SMOLLM2 = 134_515_008
 PHI = 3_821_079_552
@@ -48,6 +49,31 @@ def test_a_gpu_that_nobody_has_measured_is_not_guessed_at() -> None:
     estimate = forecast(work(), PHI, None, (), gpu=True)
     assert (estimate.seconds, estimate.memory_bytes, estimate.memory_free) == (None, None, None)
     assert forecast(work(), PHI, None, (5000.0,), gpu=True).seconds is not None
+
+
+def test_what_does_not_fit_a_gpu_is_known_from_its_weights() -> None:
+    free = 24 * 2**30
+    full, lora, qlora = (
+        forecast(work(method), PHI, None, (), gpu=True, gpu_free=free) for method in ("full", "lora", "qlora")
+    )
+    assert [tight(estimate) for estimate in (full, lora, qlora)] == [True, False, False]
+    assert lora.memory_bytes and 7.1 * 2**30 < lora.memory_bytes[0] < lora.memory_bytes[1] < 12 * 2**30
+    assert (lora.seconds, lora.memory_free) == (None, free)
+    assert "not measured" in lora.source
+
+
+@pytest.mark.parametrize(
+    ("tool", "free"),
+    [("echo 24000; echo 100", 24000 * 2**20), ("echo No devices were found", None), ("exit 9", None)],
+)
+def test_the_free_memory_of_a_gpu_is_asked_of_its_own_tool(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tool: str, free: float | None
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu_free() is None
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{tool}\n", encoding="utf-8")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    assert gpu_free() == free
 
 
 def test_a_model_of_unknown_size_has_no_estimate() -> None:

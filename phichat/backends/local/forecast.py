@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -31,20 +32,35 @@ EVALUATION_FLOPS_PER_WEIGHT: Range = (2e4, 1e5)
 """Two models answering a hundred questions with a few dozen words each."""
 WEIGHT_BYTES = {"full": 16.0, "lora": 4.0, "qlora": 0.6}
 """Of one weight: full training keeps weights, gradients and two moments of Adam, all in float32."""
+GPU_WEIGHT_BYTES = {"full": 16.0, "lora": 2.0, "qlora": 0.6}
+"""There, frozen weights are in half precision."""
 PROGRAM_BYTES = 0.7e9
 """PyTorch and its friends, before any model."""
 ACTIVATIONS: Range = (40.0, 95.0)
 """Bytes for each token, layer and hidden unit: 41 in bfloat16 (computed), 93 with SmolLM2 (measured)."""
+GPU_ACTIVATIONS: Range = (2.0, 12.0)
+"""There, only what goes into a layer is kept, in half precision, and one layer at a time computed anew.
+Computed; nobody has measured it yet."""
 ANSWER_BYTES: Range = (4.0, 4.4)
 """Of one weight while it answers in float32, as on a CPU, and of what it remembers of conversations."""
+GPU_SECONDS = 10.0
+"""How long the GPU's own tool may take: it may have to wake the GPU up."""
 LAYERS = 32
 """About as many as the models of the catalogue have; the hidden size follows from the parameters."""
 
 
 def forecast(
-    work: Workload, parameters: float | None, threads: int | None, speeds: Iterable[float], gpu: bool
+    work: Workload,
+    parameters: float | None,
+    threads: int | None,
+    speeds: Iterable[float],
+    gpu: bool,
+    gpu_free: float | None = None,
 ) -> Estimate:
-    """The estimate for a training; `speeds` are tokens a second of earlier runs like it."""
+    """The estimate for a training.
+
+    `speeds` are tokens a second of earlier runs like it, `gpu_free` the bytes of a GPU that nobody uses.
+    """
     measured = list(speeds)
     seconds: Range | None = None
     source = "from the model's size and what SmolLM2 needed on a Xeon, 2026-11-22"
@@ -53,12 +69,15 @@ def forecast(
         source = f"as fast as {len(measured)} earlier run{'s' if len(measured) > 1 else ''} on this machine"
     elif parameters and not gpu:
         seconds = _plus(START_S, _by_size(work, parameters, threads or os.cpu_count() or 1))
+    free = gpu_free if gpu else psutil.virtual_memory().available
+    if gpu and free is not None and not measured:
+        source = "memory of the GPU from the model's size, computed and not measured"
     return Estimate(
         seconds=seconds,
         usd=(0, 0),
         usd_per_hour=0,
-        memory_bytes=_memory(work, parameters) if parameters and not gpu else None,
-        memory_free=psutil.virtual_memory().available if not gpu else None,
+        memory_bytes=_memory(work, parameters, gpu) if parameters and free is not None else None,
+        memory_free=free,
         source=source,
     )
 
@@ -74,6 +93,19 @@ def on_gpu(device: str, system: str = sys.platform, machine: str = platform.mach
     if device == "auto":
         return shutil.which("nvidia-smi") is not None or (system, machine) == ("darwin", "arm64")
     return device != "cpu"
+
+
+def gpu_free() -> float | None:
+    """Bytes of the first NVIDIA GPU that nobody uses; None where nobody can say."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return None
+    asked = [tool, "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        told = subprocess.run(asked, capture_output=True, text=True, timeout=GPU_SECONDS, check=True)
+        return float(told.stdout.split()[0]) * 2**20
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        return None
 
 
 def speeds(jobs: Path, like: Mapping[str, Any]) -> Iterator[float]:
@@ -95,10 +127,11 @@ def _by_size(work: Workload, parameters: float, cores: int) -> Range:
     return (trained + least) / (high * cores), (trained + most) / (low * cores)
 
 
-def _memory(work: Workload, parameters: float) -> Range:
+def _memory(work: Workload, parameters: float, gpu: bool) -> Range:
     units = math.sqrt(parameters * LAYERS / 12)
-    kept = PROGRAM_BYTES + WEIGHT_BYTES[work.method] * parameters
-    low, high = (kept + per * units * work.batch_tokens for per in ACTIVATIONS)
+    weight_bytes, activations = (GPU_WEIGHT_BYTES, GPU_ACTIVATIONS) if gpu else (WEIGHT_BYTES, ACTIVATIONS)
+    kept = PROGRAM_BYTES + weight_bytes[work.method] * parameters
+    low, high = (kept + per * units * work.batch_tokens for per in activations)
     return low, high
 
 

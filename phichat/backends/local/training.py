@@ -12,7 +12,7 @@ from pathlib import Path
 
 from phichat import models
 from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, Resource, TrainSpec
-from phichat.backends.local.forecast import forecast, on_gpu, speeds
+from phichat.backends.local.forecast import forecast, gpu_free, on_gpu, speeds
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.process import ProcessJobs
 from phichat.backends.workload import parameters_in, workload
@@ -67,7 +67,9 @@ class Training:
         }
         known = speeds(self.jobs.directory, like) if folder else ()
         size = _parameters(ref, folder)
-        estimate = forecast(work, size, self._settings.threads, known, on_gpu(self._settings.device))
+        gpu = on_gpu(self._settings.device)
+        free = gpu_free() if gpu else None
+        estimate = forecast(work, size, self._settings.threads, known, gpu, free)
         return estimate.model_copy(update={"download_bytes": 0 if folder else models.download_size(ref)})
 
     def job_step(self, name: str) -> Step:
