@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
+from story import Story
+
 State = Literal["preparing", "running", "succeeded", "failed", "cancelled"]
 
 
@@ -21,8 +23,9 @@ class Events:
     but the first process of a distributed run.
     """
 
-    def __init__(self, descriptor: int | None) -> None:
+    def __init__(self, descriptor: int | None, story: Story | None = None) -> None:
         self._descriptor = descriptor
+        self._story = story
 
     @classmethod
     def on_stdout(cls, speaking: bool = True) -> Self:
@@ -30,7 +33,20 @@ class Events:
         sys.stdout.flush()
         descriptor = os.dup(1)
         os.dup2(2, 1)
-        return cls(descriptor if speaking else None)
+        if not speaking:
+            return cls(None)
+        events = cls(descriptor, Story.here())
+        events.say_again()
+        return events
+
+    def say_again(self) -> None:
+        """Say what an earlier machine has said that was taken away, where that is kept."""
+        if self._descriptor is None or self._story is None:
+            return
+        said = self._story.again()
+        with contextlib.suppress(OSError):
+            while said:
+                said = said[os.write(self._descriptor, said) :]
 
     def status(self, state: State, detail: str = "") -> None:
         """The state of the whole job."""
@@ -66,9 +82,12 @@ class Events:
         if self._descriptor is None:
             return
         known = {name: value for name, value in values.items() if value is not None}
-        line = json.dumps({"kind": kind, "at": time.time(), **known}, ensure_ascii=False)
+        text = json.dumps({"kind": kind, "at": time.time(), **known}, ensure_ascii=False)
+        line = f"{text}\n".encode(errors="replace")
+        if self._story is not None:
+            self._story.add(line)
         with contextlib.suppress(OSError):
-            os.write(self._descriptor, f"{line}\n".encode(errors="replace"))
+            os.write(self._descriptor, line)
 
 
 def finite_or_words(values: Mapping[str, float]) -> dict[str, float | str]:

@@ -236,7 +236,7 @@ async def test_an_evaluation_is_a_job_too(story: Story, backend: AzureMLBackend,
 
 
 async def test_a_machine_that_is_taken_away_loses_nothing_that_was_kept(
-    story: Story, backend: AzureMLBackend, cloud: Cloud
+    story: Story, backend: AzureMLBackend, cloud: Cloud, tmp_path: Path
 ) -> None:
     long = {"max_steps": 60, "keep_best": False, "eval_steps": None, "log_steps": 1}
     spec = story.spec.model_copy(
@@ -255,8 +255,20 @@ async def test_a_machine_that_is_taken_away_loses_nothing_that_was_kept(
     assert sum(isinstance(e, Status) and "took the machine away" in e.detail for e in events) == 1
     last = events[-1]
     assert isinstance(last, Status) and last.state == "succeeded"
-    steps = [event.step for event in events if isinstance(event, Metric) and "loss" in event.values]
-    assert steps == list(range(1, 61))
+    assert _steps(events) == list(range(1, 61))
+    assert [event.seq for event in events] == list(range(len(events)))
+    # Who listened hears the same again; who comes late hears both machines, each step once.
+    assert told(await watched(backend, job)) == told(events)
+    elsewhere = lab_of(tmp_path)
+    late = await watched(elsewhere, job)
+    assert told(await watched(elsewhere, job)) == told(late)
+    await elsewhere.aclose()
+    assert _steps(late) == list(range(1, 61))
+    assert sum(isinstance(e, Status) and "took the machine away" in e.detail for e in late) == 1
+
+
+def _steps(events: list[Event]) -> list[int]:
+    return [event.step for event in events if isinstance(event, Metric) and "loss" in event.values]
 
 
 def test_nothing_but_azure_is_asked(story: Story) -> None:

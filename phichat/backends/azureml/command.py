@@ -84,6 +84,8 @@ def job(
             "environmentVariables": {
                 "PHICHAT_CONFIG": json.dumps(config, ensure_ascii=False),
                 "PYTHONUNBUFFERED": "1",
+                # Of each attempt its own: what a machine said that was taken away is said again by the next.
+                "PHICHAT_STORY": f"{OUTPUT}/story/{name}",
                 "HF_HUB_DISABLE_TELEMETRY": "1",
                 "MLFLOW_DISABLE_TELEMETRY": "true",
             },

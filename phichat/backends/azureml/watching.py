@@ -13,6 +13,7 @@ from phichat.backends.azureml.command import OUTPUT, run_folder
 from phichat.backends.azureml.failures import clean, diagnose
 from phichat.backends.azureml.reports import Reports
 from phichat.backends.azureml.storage import uri
+from phichat.backends.azureml.telling import Telling
 from phichat.errors import AuthError, UnavailableError
 from phichat.events import Event, Log, Status, parse
 
@@ -37,6 +38,7 @@ class Watching:
     def __init__(self, workspace: Workspace, jobs: Jobs, workdir: Path) -> None:
         self._workspace = workspace
         self._reports = Reports(workspace, workdir / "reports")
+        self._stories = workdir / "stories"
         self._jobs = jobs
         self._history: History | None = None
 
@@ -87,14 +89,23 @@ class Watching:
 
     async def _events(self, attempt: Attempt) -> AsyncGenerator[Event, None]:
         """One attempt, to its finished status."""
-        log = _Log()
-        begun = told = False
+        details = await self._details(attempt.name)
+        yield _queued(attempt, details)
+        # Another workspace may have another job of that name: when it was made tells them apart.
+        made = int(details.created or 0)
+        telling = await asyncio.to_thread(Telling, self._stories / f"{attempt.name}-{made}.txt")
+        try:
+            async for event in self._told(attempt, _Log(telling)):
+                yield event
+        finally:
+            telling.close()
+
+    async def _told(self, attempt: Attempt, log: _Log) -> AsyncGenerator[Event, None]:
+        """What one attempt tells after it was queued."""
+        begun = False
         taken, failed = False, 0
         while True:
             details = await self._details(attempt.name)
-            if not told:
-                yield _queued(attempt, details)
-                told = True
             if details.begun and not begun:
                 yield Status(
                     state="preparing",
@@ -102,13 +113,15 @@ class Watching:
                     at=details.started or log.at(details),
                 )
                 begun = True
+                for event in log.known(details):
+                    yield event
             taken = taken or (details.idle and log.position > 0)
             try:
                 # What stands there while another machine is waited for is the old log.
                 content = await self._read(details.log, log.position) if details.log and not taken else b""
                 if content is None or (taken and details.log and not details.idle):
-                    yield _again(details, log)
-                    log, taken = _Log(), False
+                    log.begin()
+                    taken = False
                     continue
             except (UnavailableError, AuthError):
                 # The next look gives an address that opens the log again, if this one has expired.
@@ -157,32 +170,47 @@ class Watching:
 class _Log:
     """A log as it grows: its whole lines as events, but for the job's own word of how it ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, telling: Telling) -> None:
+        self._telling = telling
         self.position = 0
         self.said: Status | None = None
         self.last = ""
         self._line = b""
         self._at: float | None = None
 
+    def known(self, details: Details) -> Iterator[Event]:
+        """What was told here before."""
+        for line in self._telling.known():
+            yield from self._event(line, details)
+
+    def begin(self) -> None:
+        """Another machine writes the log from its beginning."""
+        self.position, self._line, self.said = 0, b"", None
+        self._telling.begin()
+
     def events(self, content: bytes, details: Details) -> Iterator[Event]:
         """The events of what is new."""
         self.position += len(content)
         *lines, self._line = (self._line + content).split(b"\n")
         for line in lines:
-            yield from self._event(line, details)
+            yield from self._heard(line, details)
 
     def rest(self, details: Details) -> Iterator[Event]:
         """A last line without its end."""
         line, self._line = self._line, b""
         if line:
-            yield from self._event(line, details)
+            yield from self._heard(line, details)
 
     def at(self, details: Details) -> float:
         """When the last thing happened that says when."""
         return self._at or details.started or details.created or 0.0
 
-    def _event(self, line: bytes, details: Details) -> Iterator[Event]:
+    def _heard(self, line: bytes, details: Details) -> Iterator[Event]:
         text = line.decode("utf-8", errors="replace").rstrip("\r").rpartition("\r")[2]
+        for told in self._telling.hear(text):
+            yield from self._event(told, details)
+
+    def _event(self, text: str, details: Details) -> Iterator[Event]:
         event = parse(text)
         if isinstance(event, Log) and not text.startswith('{"kind"'):
             # Azure does not say when a line was written.
@@ -210,11 +238,6 @@ def _queued(attempt: Attempt, details: Details) -> Status:
     if attempt.number > 1:
         return Status(state="preparing", detail=f"Started again (attempt {attempt.number}).", at=at)
     return Status(state="queued", detail="Waiting for a machine.", at=at)
-
-
-def _again(details: Details, log: _Log) -> Status:
-    told = "Azure took the machine away and has given another one: it goes on from the last checkpoint."
-    return Status(state="preparing", detail=told, at=log.at(details))
 
 
 def _final(details: Details, log: _Log) -> Status:
