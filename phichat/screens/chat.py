@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -21,7 +22,7 @@ from phichat.screens.talk import TalkScreen
 
 if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions
-    from phichat.history import ConversationLog
+    from phichat.history import ConversationLog, Hit
     from phichat.screens.messages import Said
     from phichat.screens.options import OptionsPanel
     from phichat.screens.panels import ModelPanel
@@ -205,6 +206,30 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
 
         self.app.push_screen(AnswererScreen(self.session))
 
+    def action_recall(self) -> None:
+        """Attach what was said in other conversations to the next question."""
+        from phichat.screens.recalling import RecallScreen
+
+        project, desk = self.session.project, self.query_one(Desk)
+        assert project is not None
+
+        def attach(hits: list[Hit] | None) -> None:
+            self.call_later(desk.attach, hits or ())
+
+        self.app.push_screen(
+            RecallScreen(project.conversations, self.conversation.log, desk.attached), attach
+        )
+
+    def attachments(self) -> Sequence[Hit]:
+        desk = self.query_one(Desk)
+        taken = desk.attached
+        self.call_later(desk.attach, ())
+        return taken
+
+    async def _take_back(self, turn: Turn) -> None:
+        await super()._take_back(turn)
+        await self.query_one(Desk).attach(turn.attach)
+
     def action_resume(self) -> None:
         """Go on with the conversation that was held last."""
         if self._latest:
@@ -265,9 +290,9 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
                 return any(turn.answer for turn in self.conversation.turns)
             case "earlier":
                 return self._transcript.hidden > 0
-            case "again" if self._aside or self.focused not in (None, self._prompt):
+            case "again" | "go_on" if self._aside or self.focused not in (None, self._prompt):
                 return False  # what has the focus is nearer
-            case "chats" | "options" | "compare":
+            case "chats" | "options" | "compare" | "recall":
                 return self.session.project is not None
             case "answerer":
                 return self.session.readiness.phase == "ready"

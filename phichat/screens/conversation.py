@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions
     from phichat.errors import PhichatError
     from phichat.events import Reply
-    from phichat.history import ConversationLog, StoredMessage
+    from phichat.history import ConversationLog, Hit, StoredMessage
 
-    Ask = Callable[[ConversationLog, str], Awaitable[StoredMessage]]
+    Ask = Callable[[ConversationLog, str, Sequence[Hit]], Awaitable[StoredMessage]]
 
 TurnState = Literal["waiting", "answering", "done", "stopped", "failed", "partial"]
 RUNNING: frozenset[TurnState] = frozenset({"waiting", "answering"})
@@ -50,6 +50,8 @@ class Turn:
     answers: Versions = field(default_factory=Versions)
     notes: tuple[str, ...] = ()
     """What the model read with the question: a summary of what came before, excerpts of others."""
+    attach: Sequence[Hit] = ()
+    """Places of other conversations that the model is to read with the question."""
     edits: str = ""
     """The id of the question that this one is another version of."""
     continues: str = ""
@@ -103,9 +105,9 @@ class Conversation:
         """The turn that is being answered."""
         return self.last if self.last and self.last.running else None
 
-    def ask(self, question: str) -> Turn:
+    def ask(self, question: str, attach: Sequence[Hit] = ()) -> Turn:
         """Begin a turn."""
-        turn = Turn(question)
+        turn = Turn(question, attach=attach)
         self.turns.append(turn)
         return turn
 
@@ -140,7 +142,7 @@ class Conversation:
         elif turn.edits:
             turn.kept = (await log.edit(turn.edits, turn.question)).id
         else:
-            turn.kept = (await ask(log, turn.question)).id
+            turn.kept = (await ask(log, turn.question, turn.attach)).id
 
     def step_back(self, turn: Turn) -> None:
         """Let the model not be shown a turn again; the history keeps it."""

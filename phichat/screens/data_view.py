@@ -318,7 +318,7 @@ text, g goes to a row by its number, f shows only some rows.
             case "back":
                 return bool(self.query_one("#asked").display) or self._away
             case "filter":
-                return self._problem is None
+                return self._problem is None and self.part != "row"
         return True
 
     @property

@@ -225,7 +225,8 @@ lets the chats be with the deployment under the cursor. What others have made ca
             return
         self._end("")
         if event.problem:
-            self._story.fail(event.problem)
+            self._story.halt()
+            await self.show_problem(event.problem)
         elif event.about == "deploy":
             self._end("Stopped. What runs already runs on.")
 
@@ -425,6 +426,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
             self.query_one(name).display = bool(text.plain)
 
     def _begin(self, told: str) -> None:
+        self.call_later(self.clear_problem)
         self._story.begin(told)
         self.bar.activity = told[:1].lower() + told[1:].partition(" ")[0]
         self.bar.show()

@@ -58,6 +58,11 @@ class Story(Static):
         self._progress, self._end = None, Content(told)
         self._show()
 
+    def halt(self) -> None:
+        """Nothing more will come; why is said elsewhere."""
+        self._progress = None
+        self._show()
+
     def fail(self, problem: PhichatError) -> None:
         """Say why nothing came of it, and what to do."""
         hint = f"\n{problem.hint}" if problem.hint else ""

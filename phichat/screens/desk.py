@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import work
 from textual.app import ComposeResult
@@ -14,6 +15,9 @@ from textual.message import Message
 from textual.widgets import Static
 
 from phichat.screens.prompt import Prompt
+
+if TYPE_CHECKING:
+    from phichat.history import Hit
 
 
 class Desk(Vertical):
@@ -32,9 +36,21 @@ class Desk(Vertical):
         self._folder = folder
         """In which files are looked for."""
         self._files: list[str] | None = None
+        self.attached: Sequence[Hit] = ()
+        """Places of other conversations that go with the next question."""
 
     def compose(self) -> ComposeResult:
         yield self._prompt
+
+    async def attach(self, hits: Sequence[Hit]) -> None:
+        """Let these places of other conversations go with the next question."""
+        from phichat.screens.recalling import Attachments
+
+        self.attached = tuple(hits)
+        if hits and not self.query(Attachments):
+            await self.mount(Attachments(), before=self._prompt)
+        for shown in self.query(Attachments):
+            shown.show(hits)
 
     def on_prompt_naming(self, event: Prompt.Naming) -> None:
         if event.part is not None:

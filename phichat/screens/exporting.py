@@ -33,8 +33,7 @@ FORMATS = {
 class ExportScreen(ModalScreen[None]):
     """A choice of formats; the chosen one is written at once."""
 
-    SCOPED_CSS = False
-    DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")
+    CSS_PATH = "exporting.tcss"
     BINDING_GROUP_TITLE = "Export"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss", "Close", tooltip="Export nothing.", id="export.close"),

@@ -89,5 +89,4 @@ runs: start it on the screen Deploy, with F.
 
 
 def _line(here: bool, title: str, told: str) -> Content:
-    sign = Content.styled("▸ " if here else "  ", "$text-primary")
-    return Content.assemble(sign, (f"{title:<13}", "bold"), told)
+    return Content.assemble("▸ " if here else "  ", (f"{title:<13}", "bold"), told)

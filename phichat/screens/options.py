@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -101,6 +102,7 @@ project's, under `[chat]` of `phichat.toml`.
         from pydantic import ValidationError
 
         from phichat.backends.base import ChatOptions
+        from phichat.config.problems import plain
 
         told: dict[str, Any] = {
             name: self.query_one(f"#option-{name}", Input).value.strip() or None for name in FIELDS
@@ -111,7 +113,7 @@ project's, under `[chat]` of `phichat.toml`.
         try:
             options = ChatOptions.model_validate({**self._options.model_dump(), **known})
         except ValidationError as error:
-            faults = {str(each["loc"][0]): each["msg"] for each in error.errors()}
+            faults = {str(each["loc"][0]): plain(each, _number(each["input"])) for each in error.errors()}
         else:
             if (options, system) != (self._options, self._system):
                 self._options, self._system = options, system
@@ -121,8 +123,15 @@ project's, under `[chat]` of `phichat.toml`.
     def _show_faults(self, faults: dict[str, str]) -> None:
         for name in FIELDS:
             self.query_one(f"#option-{name}").set_class(name in faults, "-wrong")
-        told = [f"✗ {FIELDS[name][0]}: {fault}." for name, fault in faults.items()]
+        told = [f"✗ {FIELDS[name][0]} {fault}." for name, fault in faults.items()]
         self.query_one("#options-fault", Static).update(Content.assemble(("\n".join(told), "$text-error")))
+
+
+def _number(text: str) -> object:
+    """What was typed, as a number where it is one."""
+    with contextlib.suppress(ValueError):
+        return float(text) if "." in text else int(text)
+    return text
 
 
 def _written(options: ChatOptions, name: str) -> str:

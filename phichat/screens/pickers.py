@@ -67,7 +67,7 @@ in the field below the list.
 
 def _backend(each: Description, chosen: str, width: int) -> Content:
     sign = BROKEN if each.error else CHOSEN if each.name == chosen else OTHER
-    colour = "$text-error" if each.error else "$text-primary"
+    colour = "$text-error" if each.error else ""  # what is under the cursor has its colour from there
     return Content.assemble((f"{sign} ", colour), f"{each.name:<{width}}  ", _reason(each) or each.title)
 
 
@@ -81,9 +81,7 @@ def _needing(each: ModelOffer, chosen: str, needs: Mapping[str, Estimate]) -> Co
     sign = CHOSEN if each.name == chosen else OTHER
     need = needs.get(each.name)
     fetch = "" if need is None else f"download {size(need.download_bytes)}" if need.download_bytes else "here"
-    return Content.assemble(
-        (f"{sign} ", "$text-primary"), f"{each.name:<13}{each.parameters:>6}  {fetch:<16}  ", _room(need)
-    )
+    return Content.assemble(f"{sign} {each.name:<13}{each.parameters:>6}  {fetch:<16}  ", _room(need))
 
 
 def _room(need: Estimate | None) -> Content:
@@ -100,6 +98,5 @@ def _model(each: ModelOffer, chosen: str) -> Content:
     sign = CHOSEN if each.name == chosen else OTHER
     where = "here" if each.here else size(each.bytes)
     return Content.assemble(
-        (f"{sign} ", "$text-primary"),
-        f"{each.name:<15}{each.parameters:>7}{each.context:>9}  {each.licence:<11}{where:>8}",
+        f"{sign} {each.name:<15}{each.parameters:>7}{each.context:>9}  {each.licence:<11}{where:>8}",
     )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from phichat.screens.readiness import Readiness, heard
 if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions, Deployment, DeploymentState, Job
     from phichat.events import Event, Piece, Reply
-    from phichat.history import ConversationLog, StoredMessage
+    from phichat.history import ConversationLog, Hit, StoredMessage
     from phichat.runs import Run
     from phichat.workflow import Project
     from phichat.workflow.standing import Standing
@@ -157,10 +157,10 @@ class Session:
             return self.project.conversations.new()
         return await self.project.conversations.resume(conversation_id)
 
-    async def ask(self, log: ConversationLog, question: str) -> StoredMessage:
+    async def ask(self, log: ConversationLog, question: str, attach: Sequence[Hit] = ()) -> StoredMessage:
         """Add a question to a conversation, whose beginning is summarised first if it no longer fits."""
         assert self.project is not None
-        return await self.project.conversations.ask(log, question, deployment=self._deployment)
+        return await self.project.conversations.ask(log, question, attach, self._deployment)
 
     def answer(
         self,

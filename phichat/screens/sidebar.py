@@ -309,5 +309,5 @@ def _told(row: Row, held: bool) -> Content:
         )
     snippet = Content(row.snippet.text).stylize("$text-muted")
     for start, end in row.snippet.marks:
-        snippet = snippet.stylize("bold $text-primary", start, end)
+        snippet = snippet.stylize("bold underline", start, end)
     return Content("\n").join([first, snippet])

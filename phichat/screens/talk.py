@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
@@ -22,7 +22,7 @@ from phichat.screens.transcript import Transcript
 if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions
     from phichat.events import Reply
-    from phichat.history import ConversationLog
+    from phichat.history import ConversationLog, Hit
     from phichat.screens.messages import Said
 
 PLACEHOLDER = "Ask something"
@@ -133,14 +133,18 @@ class TalkScreen(StageScreen):
         elif self._changing:
             await self._change(self._changing, question)
         else:
-            await self._ask(question)
+            await self._ask(question, self.attachments())
+
+    def attachments(self) -> Sequence[Hit]:
+        """Places of other conversations that go with the question that is asked now, and with no other."""
+        return ()
 
     async def completed(self, written: str) -> str | None:
         """What is asked when this is written; None: it cannot be, and the person knows."""
         return written
 
-    async def _ask(self, question: str) -> None:
-        turn = self.conversation.ask(question)
+    async def _ask(self, question: str, attach: Sequence[Hit] = ()) -> None:
+        turn = self.conversation.ask(question, attach)
         await self._transcript.add(turn)
         self._begin(turn)
 
@@ -333,7 +337,7 @@ class TalkScreen(StageScreen):
         elif turn is self.conversation.last:  # it did not come as far as the history
             self.conversation.drop(turn)
             await self._transcript.drop(turn)
-            await self._ask(turn.question)
+            await self._ask(turn.question, turn.attach)
 
     async def _change(self, event: Said.Edit, text: str) -> None:
         """Put what was written in the place of a message, as another version of it."""

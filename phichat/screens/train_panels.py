@@ -18,7 +18,7 @@ class NoData(Panel):
         yield Static("There is no data to train on yet.", classes="what")
         told = "Bring conversations of your own on the screen Data, or try it with ours, a lighthouse keeper."
         yield Static(told, classes="hint")
-        yield Horizontal(Choice("train.demo"), Choice("go.data"), classes="choices")
+        yield Horizontal(Choice("train.demo"), Choice("jump.data"), classes="choices")
 
 
 class Trouble(Panel):

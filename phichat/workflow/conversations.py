@@ -15,6 +15,9 @@ from phichat.workflow import recall
 from phichat.workflow.chatting import Chat, chat_options
 from phichat.workflow.serving import Serving
 
+PLACES = 12
+"""Places of other conversations to choose from: each is a conversation that is read whole."""
+
 
 class Conversations:
     """What was said in a project, and what is being said."""
@@ -54,6 +57,11 @@ class Conversations:
             NotFoundError: nowhere.
         """
         return await recall.found(self._history(), words, besides=log.conversation.id)
+
+    async def places(self, words: str, log: ConversationLog | None) -> list[Hit]:
+        """As `recall`, to choose from; none where nothing matches."""
+        besides = log.conversation.id if log else ""
+        return await recall.places(self._history(), words, besides=besides, limit=PLACES)
 
     async def ask(
         self,

@@ -32,18 +32,23 @@ async def found(store: HistoryStore, words: str, *, besides: str) -> list[Hit]:
     Raises:
         NotFoundError: none does.
     """
-    hits = await store.search(words.strip() + " ", limit=EXCERPTS * 8)
-    messages: list[Hit] = []
-    for hit in hits:
-        if hit.message_id and hit.conversation.id != besides and len(messages) < EXCERPTS:
-            transcript = await store.read(hit.conversation.id)
-            if not is_note(transcript.message(hit.message_id)):  # it comes from elsewhere itself
-                messages.append(hit)
+    messages = await places(store, words.strip() + " ", besides=besides, limit=EXCERPTS)
     if not messages:
         raise NotFoundError(
             f"Nothing that was said in another conversation matches {words!r}.",
             f"phichat history search --all {words}",
         )
+    return messages
+
+
+async def places(store: HistoryStore, words: str, *, besides: str, limit: int) -> list[Hit]:
+    """Messages of other conversations that match, the best first; what itself comes from elsewhere is not."""
+    messages: list[Hit] = []
+    for hit in await store.search(words, limit=limit * 8):
+        if hit.message_id and hit.conversation.id != besides and len(messages) < limit:
+            transcript = await store.read(hit.conversation.id)
+            if not is_note(transcript.message(hit.message_id)):
+                messages.append(hit)
     return messages
 
 

@@ -59,6 +59,9 @@ class Script:
         self.closing: Callable[[], Awaitable[object]] = _at_once
         self.closed = False
         self.checks: list[Check] = []
+        self.checking = asyncio.Event()
+        """Checking ends when it is set, as it is unless a test wants to wait."""
+        self.checking.set()
         self.report: Report = lambda event: None
         self.submitted: list[TrainSpec | EvalSpec] = []
         self.cancelled: list[str] = []
@@ -117,6 +120,7 @@ class ScriptedBackend(Backend[Settings]):
     script: ClassVar[Script]
 
     async def check(self) -> list[Check]:
+        await self.script.checking.wait()
         return self.script.checks
 
     async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:

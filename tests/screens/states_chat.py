@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, OptionList
 
 from phichat.backends.base import Usage
 from phichat.history import Conversation
 from phichat.screens.compare import CompareScreen
 from phichat.screens.compare_round import Ballot
+from phichat.screens.messages import Said
 from phichat.screens.sidebar import ConversationList
 from phichat.screens.transcript import Transcript
 from tests.screens.driving import ask, chat, picture, settled, until, write
@@ -35,7 +36,7 @@ async def options(pilot: Pilot[None], script: Script) -> None:
     field = chat(pilot).query_one("#option-temperature", Input)
     await until(pilot, lambda: field.has_focus)
     field.value = "5"
-    await until(pilot, lambda: "✗ Temperature" in picture(pilot))
+    await until(pilot, lambda: "✗ Temperature must be at most 2, not 5." in picture(pilot))
 
 
 async def versions(pilot: Pilot[None], script: Script) -> None:
@@ -80,4 +81,51 @@ async def compared(pilot: Pilot[None], script: Script) -> None:
     await until(pilot, lambda: screen.query_one(Ballot).has_focus)
 
 
-CHAT_STATES = {"compared": compared, "chats": chats, "options": options, "versions": versions}
+async def long(pilot: Pilot[None], script: Script) -> None:
+    """A long conversation, where a search has found something in its middle."""
+    script.loaded.set()
+    await until(pilot, lambda: chat(pilot).session.readiness.phase == "ready")
+    log = await chat(pilot).session.conversation()
+    for number in range(1, 26):
+        question = await log.ask(f"What is in crate {number}?")
+        await log._add("assistant", f"In crate {number} are {number} bottles of lamp oil.", question.id)
+    await pilot.press("f2")
+    await write(pilot, '"crate 12"')
+    rows = chat(pilot).query_one(ConversationList)
+    await until(pilot, lambda: bool(rows.options) and "crate 12" in picture(pilot))
+    await pilot.press("enter")
+    await until(pilot, lambda: "In crate 12 are" in picture(pilot) and isinstance(pilot.app.focused, Said))
+
+
+async def attaching(pilot: Pilot[None], script: Script) -> None:
+    """Two places of another conversation, one of which is attached."""
+    await versions(pilot, script)
+    await pilot.press("escape", "ctrl+n", "f8")
+    await write(pilot, "microsoft")
+    places = pilot.app.screen.query_one(OptionList)
+    await until(pilot, lambda: bool(places.options))
+    await pilot.press("down", "enter")
+
+
+async def answerers(pilot: Pilot[None], script: Script) -> None:
+    script.loaded.set()
+    await until(pilot, lambda: chat(pilot).session.readiness.phase == "ready")
+    await pilot.press("f5")
+    await until(pilot, lambda: "does not run" in picture(pilot))
+
+
+async def exporting(pilot: Pilot[None], script: Script) -> None:
+    await chats(pilot, script)
+    await pilot.press("x")
+
+
+CHAT_STATES = {
+    "compared": compared,
+    "chats": chats,
+    "options": options,
+    "versions": versions,
+    "long": long,
+    "attaching": attaching,
+    "answerers": answerers,
+    "exporting": exporting,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from textual.pilot import Pilot
@@ -57,6 +58,13 @@ async def checked(pilot: Pilot[None], script: Script) -> None:
     await until(pilot, lambda: "1 of 3 are in place." in picture(pilot))
 
 
+async def checking(pilot: Pilot[None], script: Script) -> None:
+    script.checking = asyncio.Event()
+    await configuring(pilot, script)
+    await pilot.press("f5")
+    await until(pilot, lambda: "Checking what the backend local needs" in picture(pilot))
+
+
 async def going(pilot: Pilot[None], script: Script) -> None:
     script.loaded.set()
     await phase(pilot, "ready")
@@ -78,6 +86,7 @@ STATES_CONFIGURE = {
     "choosing_a_model": choosing_a_model,
     "mending": editing,
     "many_settings": many_settings,
+    "checking": checking,
     "checked": checked,
     "going": going,
 }

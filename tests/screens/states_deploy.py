@@ -190,6 +190,7 @@ async def leaving(pilot: Pilot[None], script: Script, key: str = "ctrl+q", *, un
 
 STATES_DEPLOY = {
     "deploy-deploying": deploying,
+    "deploy-failed": failed,
     "deploy-shared": shared,
     "deploy-sharing": sharing,
     "deploy-planned": planned,

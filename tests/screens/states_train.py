@@ -6,6 +6,7 @@ from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
 from phichat.backends.base import Estimate
+from phichat.events import Status
 from phichat.screens.train import TrainScreen
 from phichat.workflow import Project
 from tests.screens import schooling
@@ -98,6 +99,21 @@ async def overlaid(pilot: Pilot[None], script: Script) -> None:
     await until(pilot, lambda: "◆" in picture(pilot))
 
 
+async def empty(pilot: Pilot[None], script: Script) -> None:
+    """Nothing is prepared."""
+    await opened(pilot, script)
+    await pilot.press("alt+3")
+    await until(pilot, lambda: "Prepare the demo" in picture(pilot))
+
+
+async def failed(pilot: Pilot[None], script: Script) -> None:
+    """A run has broken off in its middle."""
+    name = await started(pilot, script)
+    told = "The machine has not enough memory for this batch size."
+    script.tell(name, *schooling.lessons(), Status(state="failed", detail=told, at=schooling.BEGUN + 60))
+    await until(pilot, lambda: told[:20] in picture(pilot))
+
+
 async def asked(pilot: Pilot[None], script: Script) -> None:
     """What costs money is asked about."""
     await opened(pilot, script)
@@ -109,9 +125,12 @@ async def asked(pilot: Pilot[None], script: Script) -> None:
 
 
 STATES_TRAIN = {
+    "train-empty": empty,
     "train-setup": setup,
     "train-asked": asked,
     "train-running": running,
+    "train-failed": failed,
     "train-ended": ended,
+    "train-runs": runs,
     "train-overlaid": overlaid,
 }

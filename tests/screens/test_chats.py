@@ -161,7 +161,7 @@ async def test_options_hold_for_this_conversation_and_are_kept_with_it(
 async def test_an_option_that_cannot_be_is_told_and_does_not_hold(pilot: Pilot[None], script: Script) -> None:
     await pilot.press("f3")
     chat(pilot).query_one("#option-temperature", Input).value = "5"
-    await until(pilot, lambda: "✗ Temperature:" in picture(pilot))
+    await until(pilot, lambda: "✗ Temperature must be at most 2, not 5." in picture(pilot))
     assert chat(pilot).conversation.options is None
 
 
