@@ -92,9 +92,13 @@ class Ballot(Horizontal, can_focus=True):
     HELP = "Which answer is better? A or Left, B or Right, T or Down for a tie; Tab goes to the prompt."
     BINDING_GROUP_TITLE = "Vote"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a,left", "vote('A')", "A is better", tooltip="The first is better.", id="vote.a"),
-        Binding("b,right", "vote('B')", "B is better", tooltip="The second is better.", id="vote.b"),
-        Binding("t,down", "vote('')", "Tie", tooltip="Neither is better.", id="vote.tie"),
+        Binding(
+            "a,left", "vote('A')", "A is better", tooltip="The first is better.", id="vote.a", show=False
+        ),
+        Binding(
+            "b,right", "vote('B')", "B is better", tooltip="The second is better.", id="vote.b", show=False
+        ),
+        Binding("t,down", "vote('')", "Tie", tooltip="Neither is better.", id="vote.tie", show=False),
     ]
 
     class Cast(Message):

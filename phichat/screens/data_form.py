@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 
 from phichat.data.formats import FORMATS
 from phichat.data.options import DataOptions
+from phichat.screens.oneline import OneLine
 from phichat.workflow.preparing import Chosen, command
 
 TREATMENTS = ("off", "report", "remove")
@@ -100,7 +101,7 @@ field that is typed in, prepares the data.
         self._fields: dict[str, Pick | Input] = {
             name: Pick(CHOICES[name], _picked(name, wanted))
             if name in CHOICES
-            else Input(_written(name, wanted), compact=True, classes="field")
+            else OneLine(_written(name, wanted), compact=True, classes="field")
             for name in HINTS
         }
 

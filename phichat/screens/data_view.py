@@ -23,6 +23,7 @@ from phichat.screens.choice import Choice
 from phichat.screens.data_report import report, summary
 from phichat.screens.data_row import Lens
 from phichat.screens.data_table import LineTable
+from phichat.screens.oneline import OneLine
 from phichat.screens.panels import ErrorPanel
 from phichat.screens.wording import plural
 from phichat.workflow.preparing import findings
@@ -122,7 +123,7 @@ text, g goes to a row by its number, f shows only some rows.
             yield VerticalScroll(Static(id="one"), id="row")
             mends = Horizontal(*(Choice(name) for name in self._mends), id="mends")
             yield VerticalScroll(mends, Static(report(self._prepared.manifest)), id="report")
-        yield Input(id="asked", compact=True)
+        yield OneLine(id="asked", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#asked").display = False

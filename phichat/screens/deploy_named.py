@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 
 from phichat import models
 from phichat.errors import ConfigError
+from phichat.screens.oneline import OneLine
 
 MEANING = "A model of the hub as org/name[@revision], or the folder of one."
 
@@ -44,7 +45,7 @@ class NamedModel(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static("Another one", classes="title")
-        yield Input(placeholder="org/name or a folder", compact=True, id="named-input")
+        yield OneLine(placeholder="org/name or a folder", compact=True, id="named-input")
         yield Static(MEANING, id="named-told")
 
     def type(self, text: str) -> None:

@@ -12,6 +12,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from phichat.screens.oneline import OneLine
+
 if TYPE_CHECKING:
     from phichat.config.form import Row
 
@@ -109,7 +111,7 @@ below it in the order of precedence holds. Flag beats environment beats project 
             self.control = Cycle(row.choices, text, row.holds)
         else:
             secret = row.kind == "secret"
-            self.control = Input(
+            self.control = OneLine(
                 text,
                 placeholder=holds,
                 password=secret,
@@ -117,7 +119,6 @@ below it in the order of precedence holds. Flag beats environment beats project 
                 select_on_focus=False,
                 classes="control",
             )
-            self.control.cursor_blink = False
 
     def compose(self) -> ComposeResult:
         yield Static(Content(self.row.key[-1]), classes="name")

@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.widgets import Input, Static, TextArea
 
 from phichat.screens.choice import Choice
+from phichat.screens.oneline import OneLine
 
 if TYPE_CHECKING:
     from phichat.backends.base import ChatOptions
@@ -72,7 +73,7 @@ project's, under `[chat]` of `phichat.toml`.
         yield system
         for name, (label, hint) in FIELDS.items():
             yield Static(Content.assemble(label, (f"  {hint}", "$text-muted")), classes="label")
-            yield Input(
+            yield OneLine(
                 _written(self._options, name), id=f"option-{name}", compact=True, select_on_focus=False
             )
         yield Static(id="options-fault")

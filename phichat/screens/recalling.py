@@ -16,6 +16,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from phichat.screens.oneline import OneLine
 from phichat.screens.session import problem_of
 
 if TYPE_CHECKING:
@@ -62,8 +63,7 @@ back; the model reads question and answer there before your next question. Escap
 
     def compose(self) -> ComposeResult:
         with Vertical(id="recall"):
-            words = Input(placeholder="Words of another conversation", compact=True)
-            words.cursor_blink = False
+            words = OneLine(placeholder="Words of another conversation", compact=True)
             yield words
             yield OptionList()
             yield Static(id="recall-told")

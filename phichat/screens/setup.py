@@ -17,6 +17,7 @@ from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 
 from phichat.screens.choice import Choice
+from phichat.screens.oneline import OneLine
 from phichat.screens.panels import ErrorPanel
 from phichat.screens.pickers import BackendList, ModelList
 from phichat.screens.session import problem_of
@@ -99,13 +100,12 @@ chat works without a project too, and `Set up a project` in the command palette 
                 yield Static("2  Which model answers?", classes="question")
                 yield ModelList(id="models")
                 yield Static("3  In which folder is the project? It is made.", classes="question")
-                folder = Input(
+                folder = OneLine(
                     _short(likely_folder(self._project.loaded.cwd)),
                     compact=True,
                     select_on_focus=False,
                     id="where",
                 )
-                folder.cursor_blink = False
                 yield folder
             yield Horizontal(Choice("setup.make"), Choice("setup.close"), classes="choices")
 

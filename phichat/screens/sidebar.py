@@ -17,6 +17,7 @@ from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from phichat.screens.oneline import OneLine
 from phichat.screens.session import Session, problem_of
 from phichat.screens.wording import ago, plural
 
@@ -136,10 +137,10 @@ class Sidebar(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="chats-title")
-        yield Input(placeholder="Search", id="chats-search", compact=True)
+        yield OneLine(placeholder="Search", id="chats-search", compact=True)
         yield ConversationList(id="chats-list", compact=True)
         yield Static(id="chats-empty")
-        yield Input(id="chats-rename", compact=True)
+        yield OneLine(id="chats-rename", compact=True)
 
     def on_mount(self) -> None:
         self.query_one("#chats-rename").display = False

@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, Select, Static
 
+from phichat.screens.oneline import OneLine
 from phichat.screens.session import Session
 from phichat.workflow.comparing import Pair, Side, pair_of, sides
 
@@ -57,7 +58,7 @@ class SidesScreen(ModalScreen[Pair | None]):
                 yield Static(f"Model {place}", classes="label")
                 yield Select[int]([], id=f"model-{place}", prompt=side.title, compact=True)
                 yield Static(f"System prompt of {place}", classes="label")
-                yield Input(side.system, id=f"system-{place}", compact=True)
+                yield OneLine(side.system, id=f"system-{place}", compact=True)
             yield Footer()
 
     def on_mount(self) -> None:

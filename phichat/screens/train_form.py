@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 
 from phichat.config.problems import plain
 from phichat.config.train import TrainConfig
+from phichat.screens.oneline import OneLine
 from phichat.workflow.money import dollars
 
 FIRST = ("preset", "method", "epochs", "learning_rate", "batch_size", "max_length")
@@ -87,7 +88,9 @@ class Setting(Horizontal):
         self.widget: Pick | Input = (
             Pick(choices, value)
             if choices
-            else Input("" if value is None else _told(value), compact=True, classes="field", placeholder=OPEN)
+            else OneLine(
+                "" if value is None else _told(value), compact=True, classes="field", placeholder=OPEN
+            )
         )
 
     def compose(self) -> ComposeResult:

@@ -69,7 +69,10 @@ def cut_off(pilot: Pilot[None]) -> set[str]:
     """The names of the keys in the footer that are not to be seen whole."""
     keys = list(pilot.app.screen.query(FooterKey))
     end = next((key.region.x for key in keys if key.has_class("-command-palette")), pilot.app.size.width)
-    return {key.description for key in keys if key.region.x < end < key.region.right or key.region.x > end}
+    # A key ends with a space, which may be missing.
+    return {
+        key.description for key in keys if key.region.x < end < key.region.right - 1 or key.region.x > end
+    }
 
 
 async def colours_of_our_own(pilot: Pilot[None]) -> set[Color]:
