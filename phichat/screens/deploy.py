@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import OptionList, Static
@@ -16,6 +16,7 @@ from phichat.backends.base import DeploymentState, Job, Resource
 from phichat.errors import PhichatError
 from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
+from phichat.screens.deploy_keys import KEYS, SHELL
 from phichat.screens.deploy_named import NamedModel
 from phichat.screens.deploy_plan import plan, question
 from phichat.screens.deploy_rows import about, alive, everything, listed, name_of
@@ -46,16 +47,7 @@ class DeployScreen(StageScreen):
     """The deployments above, and below what is done with them."""
 
     stage = "deploy"
-    SHELL: ClassVar[Mapping[str, str]] = {
-        "deploy.new": "phichat deploy RUN",
-        "deploy.call": "phichat chat -p TEXT",
-        "deploy.logs": "phichat logs NAME",
-        "deploy.shift": "phichat traffic NAME=PERCENT …",
-        "deploy.rollback": "phichat rollback",
-        "deploy.delete": "phichat down NAME",
-        "deploy.down": "phichat down",
-        "deploy.reload": "phichat status",
-    }
+    SHELL: ClassVar[Mapping[str, str]] = SHELL
     CSS_PATH = "deploy.tcss"
     HELP = """
 ## Deploy
@@ -65,43 +57,7 @@ is healthy, and what it costs. N makes another model answer, after a look at the
 lets the chats be with the deployment under the cursor. What others have made can only be chatted with.
 """
     BINDING_GROUP_TITLE = "Deploy"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "new", "New", tooltip="Choose a model to deploy.", id="deploy.new", show=False),
-        Binding("c", "use", "Chat", tooltip="Let the chats be with this one.", id="deploy.use", show=False),
-        Binding(
-            "t", "call", "Test", tooltip="Ask it something, to see it answer.", id="deploy.call", show=False
-        ),
-        Binding("l", "logs", "Log", tooltip="Read what it has written.", id="deploy.logs", show=False),
-        Binding(
-            "b",
-            "shift",
-            "Requests",
-            tooltip="Let it answer some of the requests, or all: at once or in steps.",
-            id="deploy.shift",
-            show=False,
-        ),
-        Binding(
-            "r",
-            "rollback",
-            "Roll back",
-            tooltip="Give all requests back to the one that answered before.",
-            id="deploy.rollback",
-            show=False,
-        ),
-        Binding("x", "delete", "Delete", tooltip="Stop and delete it.", id="deploy.delete", show=False),
-        Binding(
-            "a",
-            "down",
-            "All down",
-            tooltip="Stop and delete all that is alive: deployments, endpoints, clusters.",
-            id="deploy.down",
-            show=False,
-        ),
-        Binding("escape", "stop", "Cancel", tooltip="Do not wait for it.", id="deploy.stop", show=False),
-        Binding("escape", "back", "Back", tooltip="Back to the deployments.", id="deploy.back"),
-        Binding("f", "flow", "Flow server", tooltip="The model for other programs.", id="deploy.flow"),
-        Binding("ctrl+r", "reload", "Look again", tooltip="See what is deployed now.", id="deploy.reload"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)

@@ -157,6 +157,17 @@ class Journey:
         assert not turn.doubtful, "what was trained is what is served"
         return turn.source
 
+    async def doubted(self) -> None:
+        """A model that was trained with another template than it is asked in was asked, and that is told."""
+        for endpoint in self.cloud.endpoints.found.values():
+            for live in endpoint.deployments.values():
+                live.body["tags"]["phichat-template"] = "another"
+        await self.press("alt+5")
+        await write(self.pilot, "Is it there?")
+        await self.press("enter")
+        await self.sees("▲ asked in another chat template than the model was trained with")
+        await self.press("alt+4")
+
     async def trained_again(self) -> None:
         """The same was trained once more, as another version."""
         before = self.run.name

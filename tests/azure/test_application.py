@@ -64,6 +64,7 @@ async def test_from_nothing_to_a_chat_and_back_to_nothing(
             assert shares(at.cloud) == {old: 100}
         assert 0 < before < len(statuses) and set(statuses) == {200}
         assert at.cloud.scoring.asked[new.partition("/")[2]] > 3, "by its tests and the chat not alone"
+        await at.doubted()
         await at.taken_down()
         assert not at.cloud.endpoints.found and not at.cloud.compute.found
         await at.press("ctrl+q")

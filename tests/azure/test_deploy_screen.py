@@ -12,9 +12,11 @@ from tests.azure.driven import application, backend_of, deploy, make_project, no
 from tests.azure.serving import Played, play_containers, trained
 from tests.azure.standin.cloud import Cloud
 from tests.azure.standin.faults import Fault, instead
+from tests.azure.standin.others import SAYS, MLflow
 from tests.azure.standin.wire import error
+from tests.azure.test_others import have
 from tests.azure.training import small_trainer
-from tests.screens.driving import picture, until
+from tests.screens.driving import ask, picture, settled, shown_answer, until
 
 
 @pytest.fixture
@@ -165,3 +167,46 @@ async def test_a_time_to_live_is_shown_and_told_when_it_is_up(
         live.body["tags"]["phichat-until"] = "2026-01-15T00:00:00Z"
         await pilot.press("ctrl+r")
         await shows(pilot, "▲ time is up", "Its time was up at 1")
+
+
+async def test_an_endpoint_of_others_can_be_chatted_with_and_nothing_else(
+    cloud: Cloud, pilot: Pilot[None]
+) -> None:
+    await deployed(pilot)
+    have(cloud, MLflow())
+    await pilot.press("ctrl+r")
+    await shows(pilot, "Of others: they can be chatted with", "theirs/blue", "US$0.27 an hour")
+    await pilot.press("end")
+    await until(pilot, lambda: deploy(pilot).check_action("delete", ()) is False)
+    cloud.forget()
+    await pilot.press("x", "b", "l", "enter")
+    await until(pilot, lambda: pilot.app.current_mode == "chat")
+    await ask(pilot, "What is salt?")
+    await settled(pilot)
+    assert shown_answer(pilot) == SAYS
+    await shows(pilot, "blue on azureml")
+    assert not [made for made in cloud.made() if not made.startswith("POST")], "it is only asked"
+    await pilot.press("alt+4", "a")
+    await shows(pilot, "Stop and delete all that is alive?")
+    assert "theirs" not in picture(pilot).partition("Stop and delete")[2].partition("y Yes")[0]
+    await pilot.press("y")
+    await shows(pilot, "Nothing of it is alive any more.")
+    assert list(cloud.endpoints.found) == ["theirs"]
+
+
+async def test_what_bills_is_said_on_the_way_out_and_can_be_taken_down(
+    cloud: Cloud, pilot: Pilot[None]
+) -> None:
+    await deployed(pilot, down=1)
+    await deployed(pilot)
+    await until(pilot, lambda: "US$0.53 an hour" in picture(pilot).splitlines()[-2])
+    await pilot.press("ctrl+q")
+    await shows(pilot, "When you leave, this goes on and costs US$0.53 an hour:", "/first-", "/second-")
+    await pilot.press("escape")
+    assert not pilot.app._exit and len(shares(cloud)) == 1
+    await pilot.press("ctrl+c")
+    await shows(pilot, "d Take it down")
+    await pilot.press("d")
+    await until(pilot, lambda: pilot.app._exit)
+    (endpoint,) = cloud.endpoints.found.values()
+    assert not endpoint.deployments, "an endpoint alone costs nothing"
