@@ -28,9 +28,19 @@ LIBRARIES = (
     "tests.azure.places",
     "phichat.backends.azureml.storage",
     "phichat.backends.azureml.backend",
-    "phichat.cli.verbs.deploy",
+    "phichat.cli.amounts",
     "phichat.cli.narration",
-    "phichat.workflow",
+    "phichat.cli.options",
+    "phichat.cli.verbs.deploy",
+    "phichat.cli.verbs.down",
+    "phichat.workflow.estimates",
+    "phichat.workflow.flows",
+    "phichat.workflow.rollout",
+    # What these load when they are first used.
+    "anyio._backends._asyncio",
+    "h11",
+    "httpcore",
+    "msal_extensions",
 )
 
 
