@@ -184,7 +184,7 @@ async def test_an_endpoint_of_others_can_be_chatted_with_and_nothing_else(
     await ask(pilot, "What is salt?")
     await settled(pilot)
     assert shown_answer(pilot) == SAYS
-    await shows(pilot, "blue on azureml")
+    await shows(pilot, "on azureml, deployment blue")
     assert not [made for made in cloud.made() if not made.startswith("POST")], "it is only asked"
     await pilot.press("alt+4", "a")
     await shows(pilot, "Stop and delete all that is alive?")
