@@ -17,6 +17,7 @@ from phichat.screens.question import Question
 from phichat.testing.harness import ignore
 from phichat.workflow import Project
 from phichat.workflow.preparing import Chosen
+from phichat.workflow.votes import Vote, Votes
 from tests.screens import schooling
 from tests.screens.driving import phase, picture, until
 from tests.screens.scripted import Script, opener
@@ -300,6 +301,26 @@ async def test_all_runs_are_listed_and_drawn_into_one_picture(pilot: Pilot[None]
     assert train(pilot).place == "run"
     await pilot.press("n")
     await until(pilot, lambda: train(pilot).place == "setup")
+
+
+async def test_how_people_voted_is_shown_with_the_run_and_what_they_vote_meanwhile(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await opened(pilot, script)
+    schooling.prepare(project(pilot))
+    await schooling.history(project(pilot), script)
+    votes = Votes(project(pilot).training.ledger.directory / "first" / "votes.jsonl")
+    vote = Vote(left="base: smollm2", right="tuned: first", question="?", answers=("", ""), winner="right")
+    votes.add(vote)
+    votes.add(vote.model_copy(update={"winner": "tie"}))
+    await go(pilot, "setup")
+    await pilot.press("escape")
+    await until(pilot, lambda: "yes, wins 75% of 2 votes" in picture(pilot))
+    await pilot.press("end", "enter")
+    await until(pilot, lambda: "preferred by people (2 votes)  " in picture(pilot))
+    votes.add(vote.model_copy(update={"winner": "left"}))
+    await pilot.press("alt+2", "alt+3")
+    await until(pilot, lambda: "preferred by people (3 votes)  " in picture(pilot))
 
 
 async def test_a_failure_is_told_and_no_number_is_read_as_what_it_is(
