@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from phichat.backends.base import TrainSpec
 from phichat.cli.terminal import narrate, table
 from phichat.errors import BackendError
 from phichat.events import Status
 from phichat.runs import FlowSpec
 
 if TYPE_CHECKING:
+    from phichat.runs import Run
     from phichat.workflow import Project
     from phichat.workflow.evaluation import Evaluation
 
@@ -29,13 +31,11 @@ def tell_end(project: Project, name: str, status: Status) -> None:
     """
     if status.state == "failed":
         reason = status.detail or "Nobody said why."
-        flow = isinstance(project.training.ledger.run(name).spec, FlowSpec)
-        hint = (
-            "phichat flow run" if flow else f"phichat logs {name}; to go on: the same 'phichat train' again"
-        )
-        raise BackendError(f"{name} failed: {reason}", hint)
+        raise BackendError(f"{name} failed: {reason}", _once_more(project.training.ledger.run(name)))
     if status.state == "cancelled":
-        narrate(f"{name} was cancelled. To go on from its last checkpoint: the same 'phichat train' again")
+        training = isinstance(project.training.ledger.run(name).spec, TrainSpec)
+        on = " To go on from its last checkpoint: the same 'phichat train' again" if training else ""
+        narrate(f"{name} was cancelled.{on}")
         return
     narrate(status.detail or f"{name} is done.")
     found = project.training.evaluation(project.training.ledger.run(name))
@@ -47,3 +47,12 @@ def tell_end(project: Project, name: str, status: Status) -> None:
     if found and found.report:
         narrate(f"Report: {found.report}")
     narrate("Next: phichat deploy, then phichat chat")
+
+
+def _once_more(run: Run) -> str:
+    """Where a run that failed says more, and how to do it again."""
+    if isinstance(run.spec, FlowSpec):
+        return "phichat flow run"
+    if isinstance(run.spec, TrainSpec):
+        return f"phichat logs {run.name}; to go on: the same 'phichat train' again"
+    return f"phichat logs {run.name}; once more: phichat eval"

@@ -105,7 +105,13 @@ class Training:
         run = self.ledger.write(run)
         if isinstance(spec, TrainSpec):
             await offer_token(spec.base_model)
-        job = await self._guard.call(self._backend().submit(spec, report))
+        try:
+            job = await self._guard.call(self._backend().submit(spec, report))
+        except NotFoundError as error:
+            if run.job is None:  # what it needs is not there: nobody has taken it, or ever will
+                ended = {"state": "failed", "detail": error.message, "ended": time.time()}
+                self.ledger.write(run.model_copy(update=ended))
+            raise
         if run.job == job and run.state == "succeeded":
             return run
         return self.ledger.write(

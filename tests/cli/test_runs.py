@@ -113,6 +113,8 @@ def test_an_evaluation_that_fails_says_why(phichat: Run, school: Path) -> None:
     done = phichat("eval", *UNEXAMINED, "--set", "backends.pupil.ends=failed")
     assert (done.code, done.out) == (1, "")
     assert done.err == "phichat: one-eval failed: It fell asleep.\n  phichat logs one-eval\n"
+    done = phichat("watch", "one-eval", "--set", "backends.pupil.ends=failed")
+    assert done.err.endswith("phichat logs one-eval; once more: phichat eval\n")
 
 
 def test_without_held_out_rows_there_is_nothing_to_evaluate_on(phichat: Run, school: Path) -> None:

@@ -158,6 +158,28 @@ async def test_a_training_is_no_evaluation(jobs: type[Jobs], tmp_path: Path, dat
         await trained(training, dataset, "mine-eval")
 
 
+async def test_what_needs_something_that_is_not_there_does_not_wait_for_ever(
+    jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = opened(jobs, tmp_path)
+    run = await trained(training, dataset)
+    errors: list[Exception] = [UnavailableError("Nobody answers."), NotFoundError("No model was made.")]
+
+    async def refuse(_self: Jobs, _spec: EvalSpec, _report: Report) -> Job:
+        raise errors.pop(0)
+
+    monkeypatch.setattr(jobs, "submit", refuse)
+    with pytest.raises(UnavailableError):
+        await training.start(training.eval_spec(run), ignore)
+    assert training.run("mine-eval").state == "queued", "it may have arrived all the same"
+    with pytest.raises(NotFoundError):
+        await training.start(training.eval_spec(run), ignore)
+    assert (training.run("mine-eval").state, training.run("mine-eval").detail) == (
+        "failed",
+        "No model was made.",
+    )
+
+
 async def test_an_evaluation_asks_what_the_training_asked(
     jobs: type[Jobs], tmp_path: Path, dataset: Dataset
 ) -> None:
