@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar
 
@@ -16,6 +17,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
+from phichat.errors import PhichatError
 from phichat.screens.checklist import CheckList
 from phichat.screens.configure_page import CHECKING, PAGES, Page
 from phichat.screens.fields import FieldRow
@@ -23,10 +25,10 @@ from phichat.screens.pickers import BackendList, ModelList
 from phichat.screens.session import Session
 from phichat.screens.settings import Draft
 from phichat.screens.stage import StageScreen
+from phichat.workflow.estimates import spent_so_far
 
 if TYPE_CHECKING:
     from phichat.backends.base import Check
-    from phichat.errors import PhichatError
     from phichat.events import Event, Progress
     from phichat.workflow import Project
     from phichat.workflow.offers import ModelOffer, Offers
@@ -99,9 +101,11 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
     class Checked(Message):
         """The checks have told how they went."""
 
-        def __init__(self, checks: list[Check]) -> None:
+        def __init__(self, checks: list[Check], spent: str) -> None:
             super().__init__()
             self.checks = checks
+            self.spent = spent
+            """What the project has cost so far; empty where nothing does."""
 
     class Failed(Message):
         """Something in the background did not work."""
@@ -169,7 +173,8 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
     @work(group="checks", exclusive=True, exit_on_error=False)
     async def _check(self, project: Project) -> None:
         try:
-            self.post_message(self.Checked(await project.check(self._tell_of)))
+            checks = await project.check(self._tell_of)
+            self.post_message(self.Checked(checks, await asyncio.to_thread(_spent, project)))
         except Exception as error:
             self.post_message(self.Failed(error))
 
@@ -195,7 +200,7 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 
     async def on_configure_screen_checked(self, event: Checked) -> None:
         self._done_checking()
-        self._page.checks = event.checks
+        self._page.checks, self._page.spent = event.checks, event.spent
         await self._show_page()
         if self._at == "checks":
             self.action_into()
@@ -363,3 +368,10 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
         self.bar.activity = ""
         self.bar.show()
         self.refresh_bindings()
+
+
+def _spent(project: Project) -> str:
+    """What a project has cost so far; nothing where its backend is broken, which the checks tell."""
+    with contextlib.suppress(PhichatError):
+        return spent_so_far(project.training.spending())
+    return ""

@@ -46,6 +46,8 @@ class Page(VerticalScroll, can_focus=False):
         self.models: list[ModelOffer] = []
         self.checks: list[Check] | None = None
         """How the checks went; None: nobody has asked."""
+        self.spent = ""
+        """What the project has cost so far; empty where nothing does."""
         self.checking = ""
         """What is being checked just now; empty: nothing."""
 
@@ -109,6 +111,8 @@ class Page(VerticalScroll, can_focus=False):
             return [Static("Not checked yet.", classes="remark"), _choices()]
         ok = sum(check.ok for check in self.checks)
         told = f"{ok} of {len(self.checks)} are in place." if self.checks else "Nothing has to be in place."
+        if self.spent:
+            told += f" Spent: {self.spent}."
         return [Static(told, classes="remark"), CheckList(self.checks), _choices()]
 
     @property

@@ -77,6 +77,8 @@ it is found again here, also when it was started in another terminal. Escape sho
         self._obstacle = Trouble()
         self._drawing = False
         self._project: Project | None = None
+        self._stoppable = ""
+        """What is being brought there or here, and can be stopped."""
         self._checked: Project | None = None
         """The project of which it is known, or about to be, whether everything is in place."""
 
@@ -186,6 +188,10 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     async def on_refused(self, event: Refused) -> None:
         """Something cannot be done, and why: below the settings, or in place of all."""
+        if event.about == self._stoppable:
+            self._stoppable = ""
+            self._say_activity("")
+            self.refresh_bindings()
         if event.problem is None:
             return
         self._say_activity("")
@@ -245,6 +251,8 @@ it is found again here, also when it was started in another terminal. Escape sho
         self._checked = None
         if self.place == "trouble":
             self.action_reload()
+        elif self.place == "run" and self.view.run and not self.view.run.finished:
+            self.work.follow(self.view.run.name)
         else:
             self._look()
 
@@ -292,9 +300,16 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     def _start(self, spec: TrainSpec) -> None:
         self._say_activity("starting")
+        self._stoppable = "start"
+        self.refresh_bindings()
         self.work.start(spec)
 
+    def action_stop(self) -> None:
+        """Let go of what is being brought there or here; the next time goes on where it ended."""
+        self.work.stop(self._stoppable)
+
     async def on_started(self, event: Started) -> None:
+        self._stoppable = ""
         self._say_activity("")
         await self.clear_problem()
         self.work.follow(event.name)
@@ -382,10 +397,14 @@ it is found again here, also when it was started in another terminal. Escape sho
         """Bring the run's model to this machine."""
         if self.view.run:
             self._say_activity("bringing the model here")
+            self._stoppable = "fetch"
+            self.refresh_bindings()
             self.work.fetch(self.view.run)
 
     def on_fetched(self, event: Fetched) -> None:
+        self._stoppable = ""
         self._say_activity("")
+        self.refresh_bindings()
         hint = f"To chat with it here: phichat deploy {event.folder} --backend local"
         self.notify(f"The model is in {event.folder}\n{hint}", timeout=15, markup=False)
 
@@ -451,7 +470,8 @@ it is found again here, also when it was started in another terminal. Escape sho
         at_run = place == "run" and run is not None
         match action:
             case "start":
-                return place == "setup" and self.setup is not None and self.setup.outlook is not None
+                ready = self.setup is not None and self.setup.outlook is not None
+                return place == "setup" and ready and not self._stoppable
             case "more":
                 return place == "setup"
             case "demo":
@@ -466,8 +486,16 @@ it is found again here, also when it was started in another terminal. Escape sho
                 return at_run and run is not None and not run.finished
             case "deploy" | "again" | "compare":
                 return at_run and run is not None and run.state == "succeeded"
+            case "stop":
+                return bool(self._stoppable)
             case "fetch":
-                return at_run and run is not None and run.state == "succeeded" and self.work.fetchable()
+                return (
+                    not self._stoppable
+                    and at_run
+                    and run is not None
+                    and run.state == "succeeded"
+                    and self.work.fetchable()
+                )
             case "check":
                 return place == "setup" and self.setup is not None and self.setup.lacking
             case "report":

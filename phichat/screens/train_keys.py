@@ -69,6 +69,13 @@ KEYS: list[BindingType] = [
         id="train.check",
         show=False,
     ),
+    Binding(
+        "ctrl+x",
+        "stop",
+        "Stop",
+        tooltip="Stop what is being brought there or here; the next time goes on where it ended.",
+        id="train.stop",
+    ),
     Binding("o", "report", "Report", tooltip="Open the report in a browser.", id="train.report", show=False),
     Binding(
         "e",

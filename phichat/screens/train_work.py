@@ -169,6 +169,10 @@ class Work(Background):
         """Bring a run's model to this machine."""
         self._do("fetch", self._fetch, run)
 
+    def stop(self, about: str) -> None:
+        """Let go of a start or of a fetch; both go on where they ended the next time."""
+        self._drop(about)
+
     def fetchable(self) -> bool:
         """Whether models can be brought to this machine."""
         return self._session.supports("fetch")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import AsyncGenerator
 
 import pytest
 from textual.pilot import Pilot
@@ -10,7 +12,7 @@ from textual.pilot import Pilot
 from phichat.app import PhichatApp
 from phichat.backends.base import Job, Report, TrainSpec
 from phichat.errors import AuthError
-from phichat.events import Status
+from phichat.events import Event, Progress, Status
 from phichat.screens import train_work
 from phichat.screens.sign_in import SignInScreen
 from tests.screens import states_azure
@@ -62,6 +64,53 @@ async def test_it_tells_what_it_has_cost_and_when_its_machine_is_gone(
         assert "2.0 h, US$7.34" in picture(pilot) and "so far" not in picture(pilot)
         script.alive = [NODE.model_copy(update={"state": "asleep", "usd_per_hour": 0.0})]
         await until(pilot, lambda: "✓ The machine is gone: it costs nothing any more." in picture(pilot))
+
+
+async def test_a_sign_in_that_expires_while_it_is_followed_is_mended_and_it_goes_on(
+    app: PhichatApp, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = ScriptedBackend.watch
+
+    async def expired(self: ScriptedBackend, job: Job) -> AsyncGenerator[Event, None]:
+        yield Status(state="running", seq=0)
+        raise AuthError("The sign-in to Azure has expired.", "phichat login")
+
+    monkeypatch.setattr(ScriptedBackend, "watch", expired)
+    async with app.run_test() as pilot:
+        name = await states_azure.begun(pilot, script)
+        await until(pilot, lambda: "^g Sign in here" in picture(pilot))
+        monkeypatch.setattr(ScriptedBackend, "watch", watch)
+        await pilot.press("ctrl+g")
+        await until(pilot, lambda: isinstance(pilot.app.screen, SignInScreen))
+        script.signed.set()
+        await until(pilot, lambda: "Sign in" not in picture(pilot))
+        script.tell(name, Status(state="running"), Status(state="running", detail="Training 30 steps."))
+        await until(pilot, lambda: "Training 30 steps." in picture(pilot))
+
+
+async def test_what_is_being_brought_there_can_be_stopped_and_goes_on(
+    app: PhichatApp, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, stopped = ScriptedBackend.submit, asyncio.Event()
+
+    async def slow(self: ScriptedBackend, spec: TrainSpec, report: Report) -> Job:
+        report(Progress(what="base model", done=34e6, total=98e6, unit="bytes"))
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+        raise AssertionError("nobody waits for that")
+
+    monkeypatch.setattr(ScriptedBackend, "submit", slow)
+    async with app.run_test() as pilot:
+        await states_azure.priced(pilot, script)
+        await pilot.press("ctrl+s", "y")
+        await until(pilot, lambda: "34 of 98 MB" in picture(pilot) and "^x Stop" in picture(pilot))
+        await pilot.press("ctrl+x")
+        await until(pilot, lambda: stopped.is_set() and "34 of 98 MB" not in picture(pilot))
+        monkeypatch.setattr(ScriptedBackend, "submit", submit)
+        await pilot.press("ctrl+s", "y")
+        await until(pilot, lambda: train(pilot).place == "run")
 
 
 async def test_what_is_not_in_place_is_said_before_anything_is_paid_for(
