@@ -26,6 +26,10 @@ def prepare(threads: int | None) -> None:
         os.environ.setdefault(name, value)
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(threads)
+    if "WORLD_SIZE" not in os.environ:
+        # One process, one GPU. With several the Trainer would copy the model to each (DataParallel), and a
+        # step would have more rows than the settings say; torchrun starts a process for each of them.
+        os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
 
 
 def keep_freed_memory() -> None:
