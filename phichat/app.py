@@ -186,21 +186,29 @@ class PhichatApp(App[None], inherit_bindings=False):
         from phichat.screens.setup import SetupScreen
 
         if self.session.project:
-            self.push_screen(SetupScreen(self.session.project, first=first), self._set_up)
+            self.push_screen(SetupScreen(self.session.project, first=first), partial(self._set_up, first))
 
-    def _set_up(self, made: Beginning | None) -> None:
+    def _set_up(self, first: bool, made: Beginning | None) -> None:
         """Open the project that was made, and go to its chat; whoever made none is not asked again."""
         project = self.session.project
         if project is None:
             return
         self.run_worker(partial(_remember_asked, project), group="asked", thread=True, exit_on_error=False)
         if made:
-            opening = self.session.reopen(partial(project.elsewhere, made.folder), download=made.agreed)
+            opening = self._move(project, made, first)
             self._model = self.run_worker(opening, group="model", exclusive=True, exit_on_error=False)
             self.call_later(self.action_go, "chat")
             if made.folder != project.loaded.cwd:
                 told = f"The project is in {made.folder}: start phichat there the next time."
                 self.notify(told, timeout=8, markup=False)
+
+    async def _move(self, project: Project, made: Beginning, first: bool) -> None:
+        """Open the project that was made; what was started before anybody was asked ends."""
+        if first:
+            with contextlib.suppress(Exception):  # then it ends by itself when nobody asks it anything
+                for state in await project.serving.states():
+                    await project.serving.delete(state.deployment)
+        await self.session.reopen(partial(project.elsewhere, made.folder), download=made.agreed)
 
     async def _welcome(self, project: Project) -> None:
         """Let a person begin with the set-up, if they have neither been here nor begun otherwise."""

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from phichat.backends.base import Estimate
+from phichat.backends.base import Estimate, Job
 from phichat.config.schema import PERSONAL
 from phichat.errors import PhichatError
 from phichat.paths import Folders, write_atomic
@@ -23,7 +23,9 @@ async def first_start(project: Project) -> bool:
         return False
     with contextlib.suppress(PhichatError):
         page = await project.history.page(limit=1)
-        return not page.conversations and await project.serving.current() is None
+        current = await project.serving.current()
+        # The base model is made ready without anybody asking for it.
+        return not page.conversations and not (current and isinstance(current[1], Job))
     return False
 
 

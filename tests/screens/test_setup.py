@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
-from phichat.backends.base import DeploySpec
+from phichat.backends.base import Deployment, DeploymentState, DeploySpec
 from phichat.backends.local.backend import LocalBackend
 from phichat.backends.local.settings import LocalSettings
 from phichat.history import Conversation
@@ -18,7 +18,7 @@ from phichat.paths import user_folders
 from phichat.screens.setup import SetupScreen
 from phichat.workflow.beginning import likely_folder
 from tests.screens.driving import ask, phase, picture, prompt, settled, shown_answer, until, write
-from tests.screens.scripted import Script, opener
+from tests.screens.scripted import Script, have_weights, opener
 
 MakeApp = Callable[[], PhichatApp]
 
@@ -88,6 +88,17 @@ async def test_one_key_takes_all_answers(pilot: Pilot[None], script: Script) -> 
     await pilot.press("ctrl+s")
     await until(pilot, lambda: script.deploys == 1)
     assert prompt(pilot).has_focus
+
+
+async def test_what_ran_before_anybody_was_asked_ends(make_app: MakeApp, script: Script, cache: Path) -> None:
+    have_weights(cache)
+    script.loaded.set()
+    script.deployed = [DeploymentState(deployment=Deployment(id="smollm2"), healthy=True)]
+    async with make_app().run_test() as pilot:
+        await welcomed(pilot)
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: "my-project · local · smollm2" in picture(pilot))
+        assert script.deleted == ["smollm2"]
 
 
 async def test_who_leaves_has_the_chat_and_is_not_asked_again(
