@@ -93,6 +93,12 @@ async def test_requests_are_shared_shifted_and_rolled_back(cloud: Cloud, pilot: 
     assert shares(cloud) == {"second": 100}
     assert deploy(pilot).session.answering.partition("/")[2].startswith("second")
     await until(pilot, lambda: deploy(pilot).check_action("shift", ()) is True)
+    crashed = error(424, "Crashed", "The model crashed.")
+    cloud.faults.append(Fault("POST", r"/score$", instead(crashed)))
+    await pilot.press("b", "down", "enter")
+    await shows(pilot, "✗ question at 10 %", "✗ The")
+    assert shares(cloud) == {"second": 100}, "who does not answer gives the requests back"
+    await until(pilot, lambda: deploy(pilot).check_action("shift", ()) is True)
     cloud.forget()
     await pilot.press("b", "down", "enter")
     await shows(pilot, "✓ question at 10 %", "✓ question at 50 %", "answers all requests now.")
@@ -108,18 +114,6 @@ async def test_requests_are_shared_shifted_and_rolled_back(cloud: Cloud, pilot: 
     await pilot.press("y")
     await shows(pilot, "is gone.")
     await until(pilot, lambda: len(deploy(pilot).states) == 1)
-    assert shares(cloud) == {"second": 100}
-
-
-async def test_one_that_stops_answering_on_the_way_gives_the_requests_back(
-    cloud: Cloud, pilot: Pilot[None]
-) -> None:
-    await deployed(pilot, down=1)
-    await deployed(pilot)
-    await until(pilot, lambda: deploy(pilot).check_action("shift", ()) is True)
-    cloud.faults.append(Fault("POST", r"/score$", instead(error(424, "Crashed", "The model crashed."))))
-    await pilot.press("b", "down", "enter")
-    await shows(pilot, "✗ question at 10 %", "✗ The")
     assert shares(cloud) == {"second": 100}
 
 
