@@ -70,7 +70,9 @@ def health(state: DeploymentState) -> Content:
 
 def about(state: DeploymentState, resources: Sequence[Resource]) -> Content:
     """More of one deployment: endpoint, machine, what it has cost so far, until when it is wanted."""
-    parts = [state.endpoint, state.detail.partition(", until ")[0].partition(", its time")[0]]
+    parts = [state.endpoint or state.deployment.url]
+    if state.healthy and state.detail != "ready":  # otherwise the list says it
+        parts.append(state.detail.partition(", until ")[0].partition(", its time")[0])
     if state.previous:
         parts.append("for a rollback")
     rate = next((each.usd_per_hour for each in resources if each.name == state.deployment.id), 0.0)
