@@ -21,6 +21,7 @@ class Listing(OptionList):
         super().__init__(id=id)
         self._head: Sequence[str] = ()
         self._rows: Mapping[str, Sequence[Content]] = {}
+        self._room = 0
 
     def show(self, head: Sequence[str], rows: Mapping[str, Sequence[Content]]) -> None:
         """Show these rows by their keys; the cursor stays on the row that it is on.
@@ -29,9 +30,20 @@ class Listing(OptionList):
         """
         self._head, self._rows = head, rows
         self._lay_out()
+        self.call_after_refresh(self._fit)  # what was hidden until now has its place only then
 
     def on_resize(self) -> None:
         self._lay_out()
+
+    def _fit(self) -> None:
+        """Arrange the rows anew if there is more or less room than they were arranged for."""
+        if self._room != self._wanted_room:
+            self._lay_out()
+
+    @property
+    def _wanted_room(self) -> int:
+        """Columns of a row; 0 where the list has no place yet."""
+        return max(0, self.scrollable_content_region.width - 2)
 
     def _lay_out(self) -> None:
         here = self.selected
@@ -40,7 +52,8 @@ class Listing(OptionList):
         columns = zip(titles, *full, strict=True)
         widths = [max(cell.cell_length for cell in column) for column in columns]
         # A row is one line: what is too long for it ends with an ellipsis.
-        room = self.scrollable_content_region.width - 2 or sum(widths)
+        self._room = self._wanted_room
+        room = self._room or sum(widths) + len(GAP) * len(widths)
         self.clear_options()
         self.add_option(Option(_line(titles, widths).truncate(room, ellipsis=True), disabled=True))
         for key, cells in self._rows.items():

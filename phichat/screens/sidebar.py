@@ -204,7 +204,7 @@ class Sidebar(Vertical):
         searched = bool(self.query_one("#chats-search", Input).value.strip())
         empty = self.query_one("#chats-empty", Static)
         empty.display = not event.rows
-        rows.display = bool(event.rows)
+        rows.display = bool(event.rows or self._deleted)  # the keyboard stays where Undo is
         empty.update("Nothing matches." if searched else "Nothing was said yet. Ask something: it is kept.")
         self._show_title()
 

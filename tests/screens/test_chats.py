@@ -95,6 +95,11 @@ async def test_what_is_deleted_is_brought_back(pilot: Pilot[None], script: Scrip
     await pilot.press("u")
     await until(pilot, lambda: len(shown.query_one(ConversationList).options) == 2)
     assert await titles(pilot, deleted=True) == []
+    for left in (1, 0):
+        await pilot.press("d")
+        await until(pilot, lambda: len(shown.query_one(ConversationList).options) == left)  # noqa: B023
+    await pilot.press("u")  # the list is empty, and the keyboard still with it
+    await until(pilot, lambda: len(shown.query_one(ConversationList).options) == 1)
 
 
 async def test_a_conversation_is_exported_beside_the_project(
