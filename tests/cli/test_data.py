@@ -86,6 +86,13 @@ def test_a_map_that_cannot_be_understood(phichat: Run, wrong: str) -> None:
     assert "--map user=question,assistant=answer" in done.err
 
 
+@pytest.mark.parametrize("flag", ["--split", "--subset", "--revision"])
+def test_what_only_the_hub_has_is_refused_elsewhere(phichat: Run, flag: str) -> None:
+    done = phichat("data", "demo", flag, "x")
+    assert (done.code, done.out) == (2, "")
+    assert f"{flag} is for datasets of the hub, and demo is none." in done.err
+
+
 def test_no_source(phichat: Run) -> None:
     done = phichat("data")
     assert done.code == 2
@@ -97,3 +104,4 @@ def test_standard_input(process: Run) -> None:
     done = process("data", "-", stdin=rows)
     assert done.code == 0, done.err
     assert "standard input: 10 rows" in done.out
+    assert done.err.endswith("Next: phichat train\n")

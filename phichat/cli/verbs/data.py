@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from phichat.cli.parser import Parser
@@ -72,6 +73,7 @@ async def _data(args: argparse.Namespace) -> int:
 
     async with open_project(args) as project:
         source, options = _source(args, project), _options(args, project)
+        _refuse_what_only_the_hub_has(source, args)
         try:
             prepared = await _prepared(source, options, project, args.json)
         except BadRowsError as error:
@@ -101,6 +103,21 @@ def _source(args: argparse.Namespace, project: Project) -> str:
     if source is None:
         raise ConfigError("No source of conversations is named.", "To try it with ours: phichat data demo")
     return source
+
+
+def _refuse_what_only_the_hub_has(source: str, args: argparse.Namespace) -> None:
+    """An option that would be ignored is refused; a `split` of the configuration may be for another source.
+
+    Raises:
+        ConfigError: a flag for datasets of the hub was given with something else.
+    """
+    from phichat.errors import ConfigError
+
+    if source not in ("-", "demo") and not Path(source).expanduser().exists():
+        return
+    given = {"--split": "data.split" in args, "--subset": args.subset, "--revision": args.revision}
+    for flag in (flag for flag, value in given.items() if value):
+        raise ConfigError(f"{flag} is for datasets of the hub, and {source} is none.", "Leave it out.")
 
 
 def _options(args: argparse.Namespace, project: Project) -> DataOptions:
@@ -156,7 +173,7 @@ def _tell(error: BadRowsError, as_json: bool) -> None:
 
 
 def _show(prepared: Prepared, as_json: bool) -> None:
-    from phichat.cli.terminal import out, out_json, table
+    from phichat.cli.terminal import narrate, out, out_json, table
     from phichat.data.told import facts
 
     manifest = prepared.manifest
@@ -164,3 +181,4 @@ def _show(prepared: Prepared, as_json: bool) -> None:
         out_json("manifest", {"folder": str(prepared.folder), **manifest.model_dump(mode="json")})
         return
     out(table([*facts(manifest), ("folder", str(prepared.folder))]))
+    narrate("Next: phichat train")
