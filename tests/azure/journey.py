@@ -22,6 +22,7 @@ from phichat.screens.session import Session
 from phichat.screens.train import TrainScreen
 from phichat.workflow import Project
 from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
+from tests.azure.standin.wire import Request
 from tests.azure.training import SMALL
 from tests.screens.driving import chat, picture, settled, until, write
 
@@ -217,11 +218,17 @@ class Journey:
         return place
 
     async def _ran(self) -> None:
+        self.cloud.after = self._warm
         await self.press("y")
         await self.sees("● running", "h, US$0.00 so far")
-        self.cloud.compute.size(CLUSTER, 1, 0)
         await until(self.pilot, lambda: self.run.finished)
+        self.cloud.after = lambda request: None
         await self.sees("✓ succeeded", "h, US$0.0")
+
+    def _warm(self, request: Request) -> None:
+        """A job that is submitted brings up a machine."""
+        if request.method == "PUT" and "/jobs/" in request.path:
+            self.cloud.compute.size(CLUSTER, 1, 0)
 
 
 @contextlib.asynccontextmanager
