@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 
@@ -33,9 +34,15 @@ def _what(facts: Mapping[str, Any]) -> str:
     revision = f", revision `{facts['revision']}`" if facts["revision"] else ""
     return (
         f"# {facts['name'] or 'A fine-tuned chat model'}\n\n"
-        f"{kind} `{facts['base_model']}`{revision}, trained on {facts['data']['train_rows']} conversations "
+        f"{kind} `{_base(facts)}`{revision}, trained on {facts['data']['train_rows']} conversations "
         "with phichat. The base model's licence and limits apply to it."
     )
+
+
+def _base(facts: Mapping[str, Any]) -> str:
+    """What the base model is called: of a folder only its own name."""
+    name: str = facts["base_model"]
+    return Path(name).name if facts["base_model_is_folder"] else name
 
 
 def _use() -> str:
@@ -74,11 +81,14 @@ def _probes(probes: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _again(facts: Mapping[str, Any]) -> str:
+    # Where things lie on the machine that trained is nobody's business.
+    places = {"base_model": _base(facts), "mlflow_tracking_uri": ""}
     parts = {
         "data": facts["data"],
+        "base model's weights (SHA-256)": facts["base_weights_sha256"],
         "chat template (SHA-256)": facts["template_sha256"],
         "versions": facts["versions"],
-        "settings": facts["settings"],
+        "settings": facts["settings"] | places,
     }
     said = "\n\n".join(
         f"{name}:\n\n```json\n{json.dumps(value, indent=2, ensure_ascii=False)}\n```"

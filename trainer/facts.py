@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -22,6 +23,7 @@ def facts(settings: TrainSettings, material: Material, data: str) -> dict[str, A
         "base_model": settings.base_model,
         "base_model_is_folder": Path(settings.base_model).expanduser().is_dir(),
         "revision": settings.revision,
+        "base_weights_sha256": weights_digest(material.base),
         "template_sha256": material.masker.template_hash,
         "training_template": material.masker.how,
         "data": {
@@ -37,6 +39,18 @@ def facts(settings: TrainSettings, material: Material, data: str) -> dict[str, A
         | {package: metadata.version(package) for package in PACKAGES},
         "settings": settings.as_json(),
     }
+
+
+def weights_digest(folder: Path) -> str:
+    """Names the weights of a folder, in hexadecimal: SHA-256 of each file's name and its own SHA-256.
+
+    A folder has no revision, and may be another one tomorrow. Costs a second for a gigabyte or two.
+    """
+    whole = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            whole.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
 
 
 def learned(trainer: Any, record: Record) -> dict[str, Any]:

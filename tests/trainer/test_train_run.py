@@ -212,8 +212,18 @@ def test_the_facts_suffice_to_make_it_again(full: Finished, data: Data, tiny_phi
     assert facts["evaluation"]["tuned"]["perplexity"] < 2 < 300 < facts["evaluation"]["base"]["perplexity"]
     card = (full.model / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: transformers\n")
-    for needed in ("# sea", facts["data"]["fingerprint"], facts["template_sha256"], '"learning_rate": 0.01'):
+    digest = facts["base_weights_sha256"]
+    for needed in (
+        "# sea",
+        facts["data"]["fingerprint"],
+        facts["template_sha256"],
+        '"learning_rate": 0.01',
+        digest,
+    ):
         assert needed in card
+    assert str(tiny_phi3.parent) not in card, "where it lies here is nobody's business"
+    weights = hashlib.sha256((tiny_phi3 / "model.safetensors").read_bytes()).digest()
+    assert digest == hashlib.sha256(b"model.safetensors" + weights).hexdigest()
 
 
 def test_a_finished_run_is_not_done_again(full: Finished, runs: Runs, data: Data, tmp_path: Path) -> None:
