@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 BYE = ("/bye", "/exit", "/quit")
 ATTACH = "/attach "
+HELP = ("/help", "/?", ATTACH.strip())
+TELL = (
+    "Ctrl-C stops an answer; /bye or Ctrl-D ends the conversation.\n"
+    "/attach WORDS shows the model what was said about them before."
+)
 
 
 def hold(args: argparse.Namespace) -> int:
@@ -40,8 +45,7 @@ def hold(args: argparse.Namespace) -> int:
                 return 1
             runner.run(tell_tuned(project, args))
             log = runner.run(opened(project, args.resume))
-            narrate("Ctrl-C stops an answer; /bye or Ctrl-D ends the conversation.")
-            narrate("/attach WORDS shows the model what was said about them before.")
+            narrate(TELL)
             return _talk(runner, _Talk(project, deployment, log, args))
         finally:
             runner.run(project.aclose())
@@ -115,7 +119,9 @@ def _talk(runner: asyncio.Runner, talk: _Talk) -> int:
             return 0
         if line in BYE:
             return 0
-        if line.startswith(ATTACH):
+        if line in HELP:
+            narrate(TELL)
+        elif line.startswith(ATTACH):
             runner.run(talk.attach(line.removeprefix(ATTACH)))
         elif line:
             runner.run(talk.ask(line))

@@ -16,6 +16,8 @@ def test_a_conversation_remembers(project: Path) -> None:
         terminal.type("Hello\n")
         terminal.until("Hello\r\nHello\r\n(1 tokens")
         terminal.until("> ")
+        terminal.type("/help\n")
+        assert "/attach WORDS shows the model" in terminal.until("> ")
         terminal.type("Again\n")
         terminal.until("user: assistant: Again\r\n")
         terminal.until("> ")
