@@ -15,6 +15,7 @@ from phichat.workflow.estimates import duration
 from phichat.workflow.money import Meter
 
 if TYPE_CHECKING:
+    from phichat.runs import Run
     from phichat.workflow import Project
 
 ANSWER = 100
@@ -27,6 +28,8 @@ async def follow(project: Project, name: str, as_json: bool) -> Status:
     Raises:
         NotFoundError: there is no such run.
     """
+    if not as_json:
+        tell_page(project.training.ledger.run(name))
     try:
         async with contextlib.aclosing(project.watch(name)) as events:
             with narrated() as narrator:
@@ -42,6 +45,12 @@ async def follow(project: Project, name: str, as_json: bool) -> Status:
         come_back(name, f"\n{name} goes on without you.")
         raise
     raise AssertionError("a watch ends with a finished status")
+
+
+def tell_page(run: Run) -> None:
+    """Say where in a browser a run can be seen, if the backend has such a page."""
+    if run.job and run.job.url.startswith(("https://", "http://")):
+        narrate(f"In the browser: {run.job.url}")
 
 
 def come_back(name: str, before: str) -> None:

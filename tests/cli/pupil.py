@@ -55,6 +55,7 @@ EVALUATION: list[Event] = [
 class PupilSettings(ParrotSettings):
     ends: State = Field(default="succeeded", description="How its lessons end.")
     examined: bool = Field(default=True, description="Whether they end with an exam.")
+    page: str = Field(default="", description="Where its lessons can be seen.")
     gib: float = Field(default=1, description="How much it must keep in mind.")
     slow: Literal["", "forever"] = Field(default="", description="How long it thinks after the first step.")
 
@@ -71,7 +72,7 @@ class PupilBackend(ParrotBackend):
         self._lesson(spec.name).parent.mkdir(parents=True, exist_ok=True)
         self._lesson(spec.name).write_text(spec.model_dump_json(), encoding="utf-8")
         report(Step(name="lesson", state=state))
-        return Job(id=spec.name)
+        return Job(id=spec.name, url=self.settings.page)
 
     async def watch(self, job: Job) -> AsyncGenerator[Event, None]:
         if not self._lesson(job.id).exists():

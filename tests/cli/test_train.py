@@ -132,6 +132,15 @@ def test_a_dry_run_trains_nothing(phichat: Run, school: Path) -> None:
     assert facts(phichat) == []
 
 
+def test_the_page_of_a_run_is_told(phichat: Run, school: Path) -> None:
+    page = "https://school.example/lessons"
+    paged = ("--set", f"backends.pupil.page={page}")
+    assert f"In the browser: {page}\n" in phichat("train", "--detach", "--name", "one", *paged).err
+    assert f"In the browser: {page}\n" in phichat("watch", "one").err
+    assert page not in phichat("watch", "one", "--json").err
+    assert "In the browser" not in phichat("train", "--name", "two").err
+
+
 def test_detached_it_goes_on_alone_and_can_be_watched(phichat: Run, school: Path) -> None:
     done = phichat("train", "--detach", "--name", "alone")
     assert (done.code, done.out) == (0, "alone\n")

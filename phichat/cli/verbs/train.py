@@ -85,11 +85,12 @@ def _already(name: str, as_json: bool) -> int:
 
 
 async def _follow(project: Project, started: Run, args: argparse.Namespace) -> int:
-    from phichat.cli.following import come_back, follow
+    from phichat.cli.following import come_back, follow, tell_page
     from phichat.cli.terminal import out
     from phichat.cli.verdict import tell_end
 
     if args.detach:
+        tell_page(started)
         come_back(started.name, f"{started.name} runs.")
         if not args.json:
             out(started.name)
