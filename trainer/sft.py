@@ -59,6 +59,8 @@ class ChatTrainer(SFTTrainer):
         filling = -len(train_dataset) % share
         self._order = RowOrder(len(train_dataset), filling, args.seed)
         super().__init__(train_dataset=filled(train_dataset, filling), args=args, **options)
+        if self.is_fsdp_enabled:
+            _keep_whole(self.accelerator.state.fsdp_plugin)
         self.add_callback(_Epochs(self._order))
         self.remove_callback(PrinterCallback)
 
@@ -135,6 +137,12 @@ class ChatTrainer(SFTTrainer):
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """None beside a checkpoint: the model gets one of ours."""
+
+
+def _keep_whole(plugin: Any) -> None:
+    """Let checkpoints and adapters be of the whole model, whatever the accelerate config says of FSDP."""
+    plugin.state_dict_config = plugin.optim_state_dict_config = None  # those of another kind would stay
+    plugin.set_state_dict_type("FULL_STATE_DICT")
 
 
 def trainer(material: Material, settings: TrainSettings, directory: Path, *, fresh: bool) -> ChatTrainer:
