@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from phichat.backends.azureml.backend import AzureMLBackend
+from phichat.backends.azureml.telling import TAKEN
 from phichat.backends.base import EvalSpec, Job, TrainSpec
 from phichat.events import Artifact, Event, Log, Metric, Progress, Status, Step, parse
 from tests.azure.places import lab_of
@@ -257,6 +258,8 @@ async def test_a_machine_that_is_taken_away_loses_nothing_that_was_kept(
     assert isinstance(last, Status) and last.state == "succeeded"
     assert _steps(events) == list(range(1, 61))
     assert [event.seq for event in events] == list(range(len(events)))
+    told_taken = next(n for n, e in enumerate(events) if isinstance(e, Status) and e.detail == TAKEN)
+    assert events[told_taken].at == events[told_taken - 1].at, "waiting for another machine costs nothing"
     # Who listened hears the same again; who comes late hears both machines, each step once.
     assert told(await watched(backend, job)) == told(events)
     elsewhere = lab_of(tmp_path)

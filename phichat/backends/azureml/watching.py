@@ -13,7 +13,7 @@ from phichat.backends.azureml.command import OUTPUT, run_folder
 from phichat.backends.azureml.failures import clean, diagnose
 from phichat.backends.azureml.reports import Reports
 from phichat.backends.azureml.storage import uri
-from phichat.backends.azureml.telling import Telling
+from phichat.backends.azureml.telling import TAKEN, Telling
 from phichat.errors import AuthError, UnavailableError
 from phichat.events import Event, Log, Status, parse
 
@@ -212,6 +212,9 @@ class _Log:
 
     def _event(self, text: str, details: Details) -> Iterator[Event]:
         event = parse(text)
+        if isinstance(event, Status) and event.detail == TAKEN:
+            # Since the last word of the machine before nothing has run, and nothing has cost anything.
+            event = event.model_copy(update={"at": self.at(details)})
         if isinstance(event, Log) and not text.startswith('{"kind"'):
             # Azure does not say when a line was written.
             event = event.model_copy(update={"at": self.at(details)})
