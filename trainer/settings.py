@@ -178,7 +178,7 @@ class TrainSettings(Settings):
     )
     data_fingerprint: str = setting("", "names the dataset; default: a hash of the training file")
     mlflow_tracking_uri: str = setting(
-        "", "where MLflow keeps runs; default: MLFLOW_TRACKING_URI, or nowhere"
+        "", "where MLflow keeps runs; default: MLFLOW_TRACKING_URI, or as the place has it"
     )
     mlflow_experiment: str = setting("phichat", "name of the MLflow experiment")
     run_name: str = setting("", "name of the run")

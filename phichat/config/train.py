@@ -69,7 +69,8 @@ class TrainConfig(Written):
         "numbers of the saved weights; auto: as the base model has them", "auto"
     )
     mlflow_tracking_uri: str | None = _setting(
-        "where MLflow keeps runs; default: MLFLOW_TRACKING_URI, or nowhere", "http://127.0.0.1:5000"
+        "where MLflow keeps runs; default: MLFLOW_TRACKING_URI, or as the place has it",
+        "http://127.0.0.1:5000",
     )
     mlflow_experiment: str | None = _setting("name of the MLflow experiment", "phichat")
 

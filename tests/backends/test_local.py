@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -13,9 +14,18 @@ from pathlib import Path
 import psutil
 import pytest
 
-from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Message, Usage
+from phichat.backends.base import (
+    ChatOptions,
+    Dataset,
+    Deployment,
+    DeploySpec,
+    Message,
+    TrainSpec,
+    Usage,
+)
 from phichat.backends.local import LocalBackend, LocalSettings
 from phichat.backends.local.serving import _template
+from phichat.backends.process import ProcessJobs
 from phichat.errors import BackendError, NotFoundError, UnavailableError
 from phichat.events import Event, Step
 
@@ -67,6 +77,20 @@ async def gone(backend: LocalBackend) -> None:
     while await backend.resources():
         assert time.monotonic() < deadline, "it is still there"
         await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("said", ["", "http://127.0.0.1:5000"])
+async def test_runs_are_in_mlflow_where_the_person_has_said(
+    tmp_path: Path, tiny_phi3: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", said)
+    monkeypatch.setattr(ProcessJobs, "start", lambda *_: None)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"messages": []}\n', encoding="utf-8")
+    spec = TrainSpec(name="one", dataset=Dataset(train_file=rows), base_model=str(tiny_phi3))
+    await LocalBackend(LocalSettings(), tmp_path).submit(spec, nothing)
+    config = json.loads((tmp_path / "jobs" / "one" / "config.json").read_text("utf-8"))
+    assert config["mlflow_tracking_uri"] == ("" if said else f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
 async def test_a_question_is_answered_by_the_real_model(backend: LocalBackend) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import sys
 from collections.abc import Mapping
@@ -126,7 +127,9 @@ class Training:
         return False
 
     async def _train(self, spec: TrainSpec, report: Report) -> list[str]:
-        chosen = {"mlflow_tracking_uri": self._ledger, **self._placed(), **spec.hyperparameters}
+        # Whoever has told MLflow where runs belong looks for them there.
+        ledger = "" if os.environ.get("MLFLOW_TRACKING_URI") else self._ledger
+        chosen = {"mlflow_tracking_uri": ledger, **self._placed(), **spec.hyperparameters}
         ref = _resolved(spec.base_model)
         chosen["base_model"] = str(await self._base(ref, report))
         chosen["revision"] = ref.revision or None
