@@ -15,12 +15,11 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from phichat.errors import PhichatError
 from phichat.screens.compare_round import PLACES, Ballot, Column, Round, Speaker
-from phichat.screens.footer import Footer
 from phichat.screens.prompt import Prompt
 from phichat.screens.session import Session, problem_of
 from phichat.screens.wording import plural

@@ -11,9 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.message import Message
 from textual.screen import ModalScreen
-from textual.widgets import Input, Select, Static
+from textual.widgets import Footer, Input, Select, Static
 
-from phichat.screens.footer import Footer
 from phichat.screens.oneline import OneLine
 from phichat.screens.session import Session
 from phichat.workflow.comparing import Pair, Side, pair_of, sides

@@ -9,8 +9,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.widgets import Footer
 
-from phichat.screens.footer import Footer
 from phichat.screens.session import Session, problem_of
 from phichat.screens.stages import STAGES
 from phichat.screens.statusline import StatusLine
