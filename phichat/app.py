@@ -373,7 +373,9 @@ class PhichatApp(App[None], inherit_bindings=False):
             self.theme = theme
         from phichat.workflow.lifetimes import overdue
 
+        # At once, also where nobody can be asked; what runs out later is told when somebody looks.
         if over := await asyncio.to_thread(overdue, project):
+            self.session.overdue = over
             self.notify(over, severity="warning", timeout=20, markup=False)
 
 

@@ -75,6 +75,8 @@ class Session:
         """How far the work is; None: nobody has looked yet."""
         self.activities: dict[str, Activity] = {}
         """The long work that goes on, by a name for each; the newest last."""
+        self.overdue = ""
+        """What the person was told of that is over its time to live; empty: of nothing."""
         self.news: list[News] = []
         """What has ended and nobody was told of yet."""
 
@@ -300,10 +302,20 @@ class Session:
             return
         if project is self.project:
             self.standing = found
+            await self._remind(project)
             for run in found.running:
                 if run.name not in self._followed:
                     self._followed[run.name] = asyncio.create_task(self._follow(project, run))
             self._tell()
+
+    async def _remind(self, project: Project) -> None:
+        """Tell once of what is over its time to live and may cost on."""
+        from phichat.workflow.lifetimes import overdue
+
+        over = await asyncio.to_thread(overdue, project)
+        if over and over != self.overdue:
+            self.news.append(News(over, ok=False))
+        self.overdue = over
 
     async def _follow(self, project: Project, run: Run) -> None:
         """Show how a run goes until it ends, and tell everybody how it ended."""

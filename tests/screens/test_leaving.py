@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from textual.pilot import Pilot
 
-from phichat.backends.base import Report, Resource
+from phichat.backends.base import Deployment, DeploymentState, Report, Resource
 from phichat.errors import UnavailableError
 from phichat.screens.leaving import LeavingScreen
 from tests.screens.driving import chat, picture, until
@@ -102,3 +104,15 @@ async def test_whoever_comes_back_to_the_terminal_sees_what_costs_now(
     script.alive = []
     pilot.app.on_app_focus()  # type: ignore[attr-defined]
     await until(pilot, lambda: "an hour" not in picture(pilot))
+
+
+async def test_what_runs_out_of_time_meanwhile_is_told_once(pilot: Pilot[None], script: Script) -> None:
+    script.deployed = [
+        DeploymentState(deployment=Deployment(id="keeper/blue"), healthy=True, until=time.time() - 60)
+    ]
+    session = chat(pilot).session
+    for _ in range(2):
+        session.look_soon()
+        await until(pilot, lambda: not session.looking and not session.news)
+    (told,) = [each.message for each in pilot.app._notifications]
+    assert told.startswith("keeper/blue is over its time since 20")
