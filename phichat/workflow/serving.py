@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from phichat.backends.base import (
     Value,
 )
 from phichat.config import Config
-from phichat.errors import NotFoundError, UnavailableError
+from phichat.errors import ConfigError, NotFoundError, UnavailableError
 from phichat.paths import write_atomic
 from phichat.workflow import lifetimes
 from phichat.workflow.guard import Guard
@@ -94,9 +95,21 @@ class Serving:
             run = await self._training.newest_success(self._base_model)
         else:
             run = next((each for each in self._training.ledger.runs() if each.name == name), None)
-        if run is None:
-            return name or self._base_model
-        return self._training.job(run)
+        if run is not None:
+            return self._training.job(run)
+        if name is not None:
+            self._refuse_typing_mistake(name)
+        return name or self._base_model
+
+    def _refuse_typing_mistake(self, name: str) -> None:
+        """Refuse what is no model, but nearly the name of a run."""
+        try:
+            models.resolve(name)
+        except ConfigError as error:
+            runs = [run.name for run in self._training.ledger.runs()]
+            if near := difflib.get_close_matches(name, runs, n=1):
+                raise ConfigError(error.message, f"Did you mean the run {near[0]}?") from error
+            raise
 
     async def deploy(self, spec: DeploySpec, report: Report, max_usd: float | None = None) -> Deployment:
         """Make a model answer chats; it is the current deployment then.

@@ -155,3 +155,4 @@ def test_deploy_means_the_newest_run_that_succeeded(phichat: Run, school: Path) 
     assert deployed("smollm2") == "smollm2"
     assert deployed("--set", "base_model=smollm2") == "smollm2", "the runs are of another base model"
     assert phichat("deploy", "four").code == 2
+    assert phichat("deploy", "thre").err.endswith("  Did you mean the run three?\n")
