@@ -15,6 +15,7 @@ from phichat.errors import AuthError
 from phichat.events import Event, Progress, Status
 from phichat.screens import train_work
 from phichat.screens.sign_in import SignInScreen
+from phichat.workflow.training import Training
 from tests.screens import states_azure
 from tests.screens.driving import picture, until, write
 from tests.screens.scripted import Script, ScriptedBackend
@@ -53,7 +54,7 @@ async def test_it_tells_what_it_has_cost_and_when_its_machine_is_gone(
 ) -> None:
     monkeypatch.setattr(train_work, "LOOK_S", 0.01)
     monkeypatch.setattr(train_work, "LOOKS", 10_000)
-    async with app.run_test() as pilot:
+    async with app.run_test(notifications=True) as pilot:
         script.alive = [NODE]
         name = await states_azure.begun(pilot, script)
         now = time.time()
@@ -64,6 +65,15 @@ async def test_it_tells_what_it_has_cost_and_when_its_machine_is_gone(
         assert "2.0 h, US$7.34" in picture(pilot) and "so far" not in picture(pilot)
         script.alive = [NODE.model_copy(update={"state": "asleep", "usd_per_hour": 0.0})]
         await until(pilot, lambda: "✓ The machine is gone: it costs nothing any more." in picture(pilot))
+        monkeypatch.setattr(Training, "budget", 5.0)
+        await pilot.press("e")
+        await until(
+            pilot, lambda: "at US$3.67 an hour while it runs. Go on?" in seen(pilot).replace("│ ", "")
+        )
+        await pilot.press("y")
+        left = "Nothing of the budget of US$5.00 is left"
+        await until(pilot, lambda: any(left in note.message for note in pilot.app._notifications))
+        assert len(script.submitted) == 1
 
 
 async def test_a_sign_in_that_expires_while_it_is_followed_is_mended_and_it_goes_on(
