@@ -24,6 +24,40 @@ ROOT = Path(__file__).parent.parent
 CACHE = ROOT / ".cache"
 """Weights and Prompt flow, fetched once; the only thing that outlives a test run."""
 Children = Callable[[], set[psutil.Process]]
+LONG = (
+    "screens/test_looks.py",
+    "screens/test_train.py",
+    "test_house.py",
+    "cli/test_flow.py",
+    "trainer/test_train_run.py",
+    "trainer/test_serve.py",
+    "backends/test_local.py",
+    "azure/test_training.py",
+    "plugins/test_application.py",
+    "cli/test_train_real.py",
+    "cli/test_conversation.py",
+    "cli/test_real.py",
+    "trainer/test_train_failures.py",
+    "trainer/test_train_resume.py",
+    "trainer/test_train_distributed.py",
+    "history/test_moving.py",
+    "history/test_cosmos_kill.py",
+    "flows/test_environment.py",
+    "azure/test_killed.py",
+)
+"""The files that take longest. They are begun first, so that no processor waits for one in the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where several processes share the tests, let the order be ours, not by how many a file has."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin what takes longest first."""
+    first = {ROOT / "tests" / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: first.get(item.path, len(LONG)))
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import LONG, ROOT
 
 HEAVY = (
     "torch",
@@ -102,3 +102,7 @@ def loaded_by(code: str) -> set[str]:
 )
 def test_what_an_entry_point_loads(code: str, forbidden: tuple[str, ...]) -> None:
     assert not loaded_by(code) & set(forbidden)
+
+
+def test_what_takes_longest_is_begun_first() -> None:
+    assert [name for name in LONG if not (ROOT / "tests" / name).is_file()] == []
