@@ -18,6 +18,8 @@ NAMES = {
     "general_right": "General questions answered right",
 }
 SHARES = ("token_accuracy", "exact_match", "f1", "probes_right", "general_right")
+FORGOTTEN = 0.1
+"""Share of the general questions: of twelve, one may be lost by chance."""
 
 VOTES = "<!-- votes --><!-- /votes -->"
 """Room for what people vote later on; whoever keeps the votes writes them here."""
@@ -81,7 +83,17 @@ def _answer(result: Mapping[str, Any]) -> str:
     before, after = result["base"]["perplexity"], result["tuned"]["perplexity"]
     much = "less" if after < before else "more"
     told = f"Conversations that it has not seen surprise the tuned model {much} than the base model"
-    return f'<p class="answer">{told}: perplexity {before:.2f} → {after:.2f}.</p>'
+    return f'<p class="answer">{told}: perplexity {before:.2f} → {after:.2f}.{_cost(result)}</p>'
+
+
+def _cost(result: Mapping[str, Any]) -> str:
+    """What a model that has learned forgot meanwhile, in the words of the application's verdict."""
+    base, tuned = result["base"], result["tuned"]
+    before, after = (model.get("general_right", 0) for model in (base, tuned))
+    if after >= before or tuned["perplexity"] >= base["perplexity"]:
+        return ""
+    much = "" if before - after > FORGOTTEN else " a little"
+    return f" But it forgot{much}: general questions {before:.0%} → {after:.0%}."
 
 
 def _numbers(result: Mapping[str, Any], models: Sequence[str]) -> str:

@@ -91,10 +91,12 @@ def verdict(found: Evaluation) -> Verdict:
         return Verdict("harmed", f"It did harm: {told}.")
     if change > -CLEAR and learned <= 0:
         return Verdict("same", f"It changed next to nothing: {told}.")
-    if lost > FORGOTTEN:
-        general = f"{base['general_right']:.0%} → {tuned['general_right']:.0%}"
-        return Verdict("forgot", f"It helped: {told}. But it forgot: general questions {general}.")
-    return Verdict("helped", f"It helped: {told}.")
+    if lost <= 0:
+        return Verdict("helped", f"It helped: {told}.")
+    much = "" if lost > FORGOTTEN else " a little"
+    general = f"{base['general_right']:.0%} → {tuned['general_right']:.0%}"
+    told = f"It helped: {told}. But it forgot{much}: general questions {general}."
+    return Verdict("helped" if much else "forgot", told)
 
 
 def rows(found: Evaluation) -> list[tuple[str, str, str]]:

@@ -19,6 +19,7 @@ from conversations import read
 from exam import general_questions
 from masking import Example, Masker
 from phichat.events import Artifact, Metric
+from phichat.workflow.evaluation import Evaluation, verdict
 from phichat.workflow.votes import Vote, into_report
 from scoring import exact_match, f1, normalized, score
 from settings import Question
@@ -293,3 +294,14 @@ def test_the_report_says_what_was_forgotten_and_what_changed() -> None:
     assert "<td>50%</td><td>75%</td>" in page
     assert "training loss" in page
     assert 'class="wrong">t</span>' in page
+
+
+@pytest.mark.parametrize("after", [0.75, 0.5, 0.83])
+def test_the_report_has_the_verdict_s_words_for_what_was_forgotten(after: float) -> None:
+    base = {"perplexity": 20.0, "general_right": 0.83}
+    tuned = {"perplexity": 4.5, "general_right": after}
+    about = {"model": "m", "data": {"file": "f", "rows": 1}, "answers": [], "probes": [], "general": []}
+    page = report.render({**about, "base": base, "tuned": tuned}, [])
+    said = verdict(Evaluation(base=base, tuned=tuned)).sentence
+    assert f"{said.removeprefix('It helped: ')}</p>" in page
+    assert ("forgot" in page) == (after < 0.83)

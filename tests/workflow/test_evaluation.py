@@ -51,6 +51,13 @@ Numbers = dict[str, float]
             {"perplexity": 20.0, "probes_right": 0.0, "general_right": 0.83},
             {"perplexity": 4.5, "probes_right": 0.9, "general_right": 0.75},
             "helped",
+            "It helped: perplexity 20.00 → 4.50, probes 0% → 90%. "
+            "But it forgot a little: general questions 83% → 75%.",
+        ),
+        (
+            {"perplexity": 20.0, "probes_right": 0.0, "general_right": 0.75},
+            {"perplexity": 4.5, "probes_right": 0.9, "general_right": 0.83},
+            "helped",
             "It helped: perplexity 20.00 → 4.50, probes 0% → 90%.",
         ),
         (
