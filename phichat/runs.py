@@ -18,6 +18,9 @@ from phichat.errors import NotFoundError
 from phichat.events import Event, State, Status, dump, parse
 from phichat.paths import write_atomic
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What a run may be called: it names a folder here, and a job wherever it runs."""
+
 
 class FlowSpec(Value):
     """A batch of rows through a flow, from beginning to end in one command."""

@@ -15,7 +15,7 @@ from phichat.config import Config
 from phichat.config.secret import offer_hf_token
 from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError, QuotaError
 from phichat.events import Event, Status
-from phichat.runs import FlowSpec, Ledger, Run, Spec, run_name
+from phichat.runs import NAME, FlowSpec, Ledger, Run, Spec, run_name
 from phichat.workflow.course import Course
 from phichat.workflow.evaluation import Evaluation, evaluation, with_votes
 from phichat.workflow.guard import Guard
@@ -71,10 +71,13 @@ class Training:
         `train` takes the place of the configured `[train]`.
 
         Raises:
-            ConfigError: there is no such base model, or a run of that name is another one.
+            ConfigError: there is no such base model, no run can have that name, or it is another one's.
         """
         from phichat.workflow.recipe import recipe
 
+        if name and not NAME.fullmatch(name):
+            hint = "Begin with a letter or a digit; up to 99 letters, digits, '-', '_' and '.' may follow."
+            raise ConfigError(f"{name!r} is no name for a run.", hint)
         base = self._config.base_model or models.DEFAULT
         told = recipe(self._config, base, dataset, train)
         spec = TrainSpec(name=name or "", dataset=dataset, base_model=base, hyperparameters=told)

@@ -81,6 +81,8 @@ def test_every_setting_of_the_trainer_has_a_flag(phichat: Run, school: Path) -> 
         (("--epochs", "0"), "The flag --epochs must be greater than 0, not '0'."),
         (("--method", "lorra"), "The flag --method must be 'full', 'lora' or 'qlora', not 'lorra'."),
         (("--epoch", "3"), "Did you mean --epochs?"),
+        (("--name", "bad name/x"), "'bad name/x' is no name for a run."),
+        (("--name", "../x"), "'../x' is no name for a run."),
     ],
 )
 def test_a_wrong_setting_is_wrong_usage(
@@ -89,6 +91,8 @@ def test_a_wrong_setting_is_wrong_usage(
     done = phichat("train", *flags)
     assert done.code == 2
     assert told in done.err
+    assert "It takes" not in done.err, "before anything is reckoned"
+    assert facts(phichat) == []
 
 
 def test_without_data_it_is_said_how_to_get_some(phichat: Run, project: Path) -> None:
