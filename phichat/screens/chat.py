@@ -49,6 +49,8 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         self._aside: Sidebar | OptionsPanel | None = None
         """What is open beside the conversation."""
         self._latest: str | None = None
+        self._offered: tuple[str, ...] = ()
+        """Held-out questions that the arrow keys bring."""
         """The id of the conversation that was held last; empty: there is none; None: nobody has looked."""
 
     class Looked(Message):
@@ -88,6 +90,9 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
 
     async def session_changed(self) -> None:
         self._transcript.show_session()
+        if not self.conversation.turns and self.session.questions != self._offered:
+            self._offered = self.session.questions
+            self._prompt.remember([*reversed(self._offered)])
         if self._latest is None and self.session.project:
             self._latest = ""
             self._look_back()

@@ -264,6 +264,11 @@ class Session:
         """The model's short name; empty until the project is open."""
         return short_name(self.base_model)
 
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """Questions that were held out from what the model has learned; none of a base model."""
+        return self.standing.questions if self.standing else ()
+
     async def aclose(self) -> None:
         """Let go of the project; what runs elsewhere runs on."""
         for task in (*self._followed.values(), self._looking):

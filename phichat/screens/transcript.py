@@ -41,6 +41,7 @@ class Welcome(Vertical):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self._questions: tuple[str, ...] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical():
@@ -58,16 +59,20 @@ class Welcome(Vertical):
         if self._session.project:
             text = f"{self._session.model} answers, on the backend {self._session.backend}."
             self.query_one("#welcome-model", Static).update(Content(text))
+        if self._questions != self._session.questions:
+            self._questions = self._session.questions
+            self._show_keys()
 
     def _show_keys(self) -> None:
         possible = actions(self.screen)
-        shown = [possible[name] for name in self.KEYS if name in possible]
-        width = max((len(action.keys[0]) for action in shown), default=0)
+        told = {name: possible[name].binding.tooltip for name in self.KEYS if name in possible}
+        if self._questions and "prompt.older" in possible:
+            told = {"prompt.older": "Try a question that was held out from the training.", **told}
+        keys = {name: possible[name].keys[0] for name in told}
+        width = max((len(key) for key in keys.values()), default=0)
         lines = [
-            Content.assemble(
-                (action.keys[0].rjust(width), "bold $text-primary"), f"  {action.binding.tooltip}"
-            )
-            for action in shown
+            Content.assemble((keys[name].rjust(width), "bold $text-primary"), f"  {what}")
+            for name, what in told.items()
         ]
         self.query_one("#welcome-keys", Static).update(Content("\n").join(lines))
 

@@ -31,6 +31,8 @@ class Standing:
     """What all that is alive costs; None: something, but nobody could say how much."""
     costing: tuple[Resource, ...] = ()
     """What of it costs."""
+    questions: tuple[str, ...] = ()
+    """What that model can be tried with: questions that were held out from what it has learned."""
 
 
 async def standing(project: Project) -> Standing:
@@ -39,11 +41,13 @@ async def standing(project: Project) -> Standing:
     serving, costing = await asyncio.gather(_serving(project), _costing(project))
     done = dict(here.done)
     model = serving.id if isinstance(serving, Job) else serving or ""
+    questions: tuple[str, ...] = ()
     if isinstance(serving, Job):
         done["deploy"] = f"{model} answers"
+        questions = await asyncio.to_thread(_held_out, project, serving)
     rates = [each.usd_per_hour for each in costing]
     cost = None if None in rates else sum(rate or 0.0 for rate in rates)
-    return Standing(done, here.running, model, cost, tuple(costing))
+    return Standing(done, here.running, model, cost, tuple(costing), questions)
 
 
 def _on_disk(project: Project) -> Standing:
@@ -58,6 +62,14 @@ def _on_disk(project: Project) -> Standing:
     if trained:
         done["train"] = f"{trained[0].name} succeeded"
     return Standing(done, tuple(run for run in here if run.job and not run.finished))
+
+
+def _held_out(project: Project, job: Job) -> tuple[str, ...]:
+    """The questions that a run asked its model at each evaluation."""
+    spec = next((run.spec for run in project.training.ledger.runs() if run.job == job), None)
+    probes = spec.hyperparameters.get("probes") if isinstance(spec, TrainSpec) else None
+    asked = probes if isinstance(probes, list) else []
+    return tuple(str(each["prompt"] if isinstance(each, dict) else each) for each in asked)
 
 
 async def _serving(project: Project) -> Job | str | None:

@@ -9,12 +9,13 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 from textual import events
 from textual.pilot import Pilot
 
 from phichat import screens
 from phichat.app import PhichatApp
-from phichat.backends.base import Dataset, Job, TrainSpec
+from phichat.backends.base import Dataset, Deployment, DeploymentState, Job, TrainSpec
 from phichat.errors import BackendError, ConfigError, NotFoundError, PhichatError
 from phichat.events import Event, Metric, Status
 from phichat.runs import Run
@@ -110,6 +111,26 @@ async def test_a_run_is_followed_to_its_end_and_everybody_is_told(
         await until(pilot, lambda: f"Training smollm2-12: {state}." in picture(pilot))
         await until(pilot, lambda: ("3 Train ✓" in first_line(pilot)) is tick)
         assert "▶" not in status_line(pilot)
+
+
+async def test_a_tuned_model_can_be_tried_with_what_was_held_out(pilot: Pilot[None], script: Script) -> None:
+    session = chat(pilot).session
+    assert session.project is not None
+    await pilot.press("up")
+    assert prompt(pilot).text == "", "There is nothing to bring back yet."
+    probes: JsonValue = [{"prompt": "Who keeps the light?", "expect": ["Pelican"]}, "Where is it?"]
+    spec = TRAINING.model_copy(update={"hyperparameters": {"probes": probes}})
+    job = Job(id=TRAINING.name)
+    run = Run(name=spec.name, backend="local", spec=spec, job=job, state="succeeded")
+    session.project.training.ledger.write(run)
+    script.deployed = [DeploymentState(deployment=Deployment(id=spec.name), healthy=True)]
+    await session.deploy(job, lambda event: None)
+    session.look_soon()
+    await until(pilot, lambda: "Try a question that was held out" in picture(pilot))
+    await pilot.press("up")
+    assert prompt(pilot).text == "Who keeps the light?"
+    await pilot.press("up")
+    assert prompt(pilot).text == "Where is it?"
 
 
 async def test_who_looks_elsewhere_is_called_back_once_and_the_title_is_put_back(
