@@ -172,6 +172,10 @@ class Estimate(Value):
     """What is free there now, in bytes."""
     source: str = ""
     """Where the numbers come from, with their date."""
+    refusal: str = ""
+    """Why it would fail there as things are, in a sentence; it is not begun then."""
+    hint: str = ""
+    """What to do about that."""
 
     @property
     def free(self) -> bool:

@@ -46,6 +46,7 @@ async def agreed(project: Project, spec: TrainSpec, yes: bool) -> bool:
 
     Raises:
         ConfigError: it costs money, and nobody can be asked.
+        BackendError: it would fail.
         QuotaError: it may cost more than `--max-cost`, or than what is left of the budget.
     """
     estimate = await project.estimate(spec)

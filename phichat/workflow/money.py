@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from phichat.backends.base import DeploySpec, Estimate, TrainSpec, Value
-from phichat.errors import QuotaError
+from phichat.errors import BackendError, QuotaError
 from phichat.events import Event, Status
 from phichat.runs import FlowSpec
 
@@ -124,8 +124,11 @@ def affordable(
     """The most that may be spent on something; None where nobody has set a limit.
 
     Raises:
+        BackendError: the backend says that it would fail.
         QuotaError: it may cost more than that, or nobody knows what it costs.
     """
+    if estimate.refusal:
+        raise BackendError(estimate.refusal, estimate.hint)
     limits = [limit for limit in (max_usd, spending.left) if limit is not None]
     if not limits or estimate.free:
         return None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from phichat import models
 from phichat.backends.base import Estimate, TrainSpec
 from phichat.backends.workload import Workload, workload
-from phichat.errors import NotFoundError, QuotaError
+from phichat.errors import BackendError, NotFoundError
 from phichat.models.presets import default_preset
 from phichat.runs import Run
 from phichat.workflow.doubts import doubts
@@ -32,7 +32,7 @@ class Outlook:
     preset: str
     """The one that holds, chosen or not."""
     refusal: str = ""
-    """Why it may not be started: it costs more than may be spent."""
+    """Why it may not be started: it would fail, or costs more than may be spent."""
     before: Run | None = None
     """The run of exactly this work, if there is one: it goes on, or is done once more."""
     spending: Spending | None = None
@@ -60,7 +60,7 @@ async def outlook(
     refusal = ""
     try:
         project.affordable(estimate, spec, spec.max_usd)
-    except QuotaError as error:
+    except BackendError as error:
         refusal = error.message
     found = await asyncio.to_thread(lambda: tuple(doubts(project.config, spec)))
     spending = await asyncio.to_thread(project.training.spending)

@@ -191,6 +191,7 @@ class Project:
         """The most that may be spent on training or deploying: what is asked for, within the budget.
 
         Raises:
+            BackendError: it would fail.
             QuotaError: it may cost more, or nobody knows what it costs.
         """
         return affordable(estimate, spec, max_usd=max_usd, spending=self.training.spending())

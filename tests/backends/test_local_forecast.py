@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phichat.backends.local.forecast import forecast, gpu_free, on_gpu, speeds
+from phichat.backends.local.forecast import forecast, gpu_free, lacking, on_gpu, speeds
 from phichat.backends.workload import Workload, parameters_in
 from phichat.workflow.estimates import tight
 
@@ -111,3 +111,17 @@ def test_a_gpu_is_seen_without_loading_anything(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "nvidia-smi").touch(mode=0o755)
     assert on_gpu("auto", "linux", "x86_64")
     assert not on_gpu("cpu", "linux", "x86_64")
+
+
+def test_four_bits_need_a_gpu_and_their_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: object())
+    assert not any(lacking(method, "auto") for method in ("full", "lora"))
+    assert all("NVIDIA GPU" in lacking("qlora", device) for device in ("auto", "cpu", "mps"))
+    assert lacking("qlora", "cuda") == "", "whoever names it has one"
+    (tmp_path / "nvidia-smi").touch(mode=0o755)
+    assert lacking("qlora", "auto") == ""
+    assert "NVIDIA GPU" in lacking("qlora", "cpu")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert "bitsandbytes" in lacking("qlora", "auto")
+    assert lacking("lora", "auto") == ""

@@ -113,6 +113,20 @@ def test_what_costs_money_is_asked_about(phichat: Run, school: Path) -> None:
     assert phichat("train", *paid, "--again", typed="y\n").code == 0
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_what_cannot_be_trained_here_is_refused_before_it_begins(
+    phichat: Run, school: Path, monkeypatch: pytest.MonkeyPatch, dry: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("PATH", str(school))
+    done = phichat("train", "--backend", "local", "--model", "smollm2", "--method", "qlora", *dry)
+    assert done.code == 1
+    assert done.err.endswith(
+        "phichat: The method qlora needs an NVIDIA GPU, and none is found here: choose lora instead.\n"
+        "  phichat train --method lora\n"
+    )
+    assert facts(phichat) == []
+
+
 def test_what_will_hardly_fit_is_questioned(phichat: Run, school: Path) -> None:
     huge = ("--set", "backends.pupil.gib=9")
     assert "It will hardly fit." in phichat("train", *huge, "--dry-run").err

@@ -134,6 +134,25 @@ async def test_what_costs_or_will_hardly_fit_is_asked_about(
     await until(pilot, lambda: len(script.submitted) == 1)
 
 
+async def test_what_would_fail_is_said_at_the_settings_and_not_begun(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await opened(pilot, script)
+    script.training = Estimate(usd=(0, 0), refusal="It needs a GPU: choose lora.", hint="--method lora")
+    schooling.prepare(project(pilot))
+    await go(pilot, "setup")
+    await shows(pilot, "It needs a GPU: choose lora.")
+    await pilot.press("ctrl+s")
+    await pilot.pause()
+    assert not script.submitted
+    assert not project(pilot).training.ledger.runs()
+    script.training = Estimate(usd=(0, 0))
+    await pilot.press("down", "down", "7")
+    await until(pilot, lambda: "It needs a GPU" not in picture(pilot))
+    await pilot.press("ctrl+s")
+    await until(pilot, lambda: len(script.submitted) == 1)
+
+
 async def test_a_running_training_shows_all_that_it_tells(pilot: Pilot[None], script: Script) -> None:
     name = await started(pilot, script)
     script.tell(name, *schooling.lessons(), Log(line="a line of the log"))

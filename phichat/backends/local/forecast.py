@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import os
@@ -93,6 +94,18 @@ def on_gpu(device: str, system: str = sys.platform, machine: str = platform.mach
     if device == "auto":
         return shutil.which("nvidia-smi") is not None or (system, machine) == ("darwin", "arm64")
     return device != "cpu"
+
+
+def lacking(method: str, device: str) -> str:
+    """What this machine has not got for a method of training, in a sentence; empty if nothing is missing."""
+    if method != "qlora":
+        return ""
+    # Whoever names the device knows more than a look at the PATH.
+    if device != "cuda" and (device != "auto" or shutil.which("nvidia-smi") is None):
+        return "The method qlora needs an NVIDIA GPU, and none is found here: choose lora instead."
+    if importlib.util.find_spec("bitsandbytes") is None:
+        return "The method qlora needs the package bitsandbytes, which is not installed: choose lora instead."
+    return ""
 
 
 def gpu_free() -> float | None:

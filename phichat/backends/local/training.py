@@ -13,7 +13,7 @@ from pathlib import Path
 
 from phichat import models
 from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, Resource, TrainSpec
-from phichat.backends.local.forecast import forecast, gpu_free, on_gpu, speeds
+from phichat.backends.local.forecast import forecast, gpu_free, lacking, on_gpu, speeds
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.process import ProcessJobs
 from phichat.backends.workload import parameters_in, workload
@@ -71,7 +71,13 @@ class Training:
         gpu = on_gpu(self._settings.device)
         free = gpu_free() if gpu else None
         estimate = forecast(work, size, self._settings.threads, known, gpu, free)
-        return estimate.model_copy(update={"download_bytes": 0 if folder else models.download_size(ref)})
+        refusal = lacking(work.method, self._settings.device)
+        told = {
+            "download_bytes": 0 if folder else models.download_size(ref),
+            "refusal": refusal,
+            "hint": "phichat train --method lora" if refusal else "",
+        }
+        return estimate.model_copy(update=told)
 
     def job_step(self, name: str) -> Step:
         """Whether `submit` would start a job of that name."""
