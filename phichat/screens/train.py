@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import ComposeResult
@@ -17,40 +17,31 @@ from phichat.screens.background import Refused
 from phichat.screens.question import Question
 from phichat.screens.remedies import Remedy, lacks_the_place
 from phichat.screens.session import Session
-from phichat.screens.stage import StageScreen
+from phichat.screens.train_following import Place, RunScreen
 from phichat.screens.train_form import TrainForm
 from phichat.screens.train_keys import KEYS, SHELL
 from phichat.screens.train_panels import NoData, Trouble
-from phichat.screens.train_run import Page, RunView
-from phichat.screens.train_runs import Known, Runs
+from phichat.screens.train_runs import Known
 from phichat.screens.train_setup import Setup
 from phichat.screens.train_work import (
     Checked,
-    Cooling,
-    Doing,
-    DrawDue,
     Estimated,
-    Fetched,
-    Followed,
     Listed,
     Looked,
     Planned,
     Prepared,
-    Settled,
     Started,
-    Work,
 )
-from phichat.workflow.estimates import hourly, price, tight
+from phichat.workflow.estimates import price, tight
 
 if TYPE_CHECKING:
     from phichat.workflow import Project
 
-Place = Literal["opening", "trouble", "nodata", "setup", "run", "runs"]
 LARGE = 100
 """Columns from which on the list of runs has room for more about each."""
 
 
-class TrainScreen(StageScreen):
+class TrainScreen(RunScreen):
     """Before, during and after a training."""
 
     stage = "train"
@@ -67,18 +58,12 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.place: Place = "opening"
         self._before: Place = "setup"
-        self.view = RunView()
-        self.runs = Runs()
         self.setup: Setup | None = None
-        self.work = Work(session, self)
         self._nodata = NoData()
         self._obstacle = Trouble()
         self._drawing = False
         self._project: Project | None = None
-        self._stoppable = ""
-        """What is being brought there or here, and can be stopped."""
         self._checked: Project | None = None
         """The project of which it is known, or about to be, whether everything is in place."""
 
@@ -166,9 +151,6 @@ it is found again here, also when it was started in another terminal. Escape sho
     def on_listed(self, event: Listed) -> None:
         self._show_runs(event.known)
 
-    def on_doing(self, event: Doing) -> None:
-        self._say_activity(event.what)
-
     def _show_runs(self, every: Sequence[Known]) -> None:
         self.runs.show_runs(every, wide=self.size.width >= LARGE)
         self.view.overlay(self.runs.overlaid(self._followed))
@@ -176,10 +158,6 @@ it is found again here, also when it was started in another terminal. Escape sho
         if here and here.found and self.view.found:
             self.view.retell(here.found)
         self.refresh_bindings()
-
-    @property
-    def _followed(self) -> str:
-        return self.view.run.name if self.view.run else ""
 
     def on_planned(self, event: Planned) -> None:
         if self.setup:
@@ -304,10 +282,6 @@ it is found again here, also when it was started in another terminal. Escape sho
         self.refresh_bindings()
         self.work.start(spec)
 
-    def action_stop(self) -> None:
-        """Let go of what is being brought there or here; the next time goes on where it ended."""
-        self.work.stop(self._stoppable)
-
     async def on_started(self, event: Started) -> None:
         self._stoppable = ""
         self._say_activity("")
@@ -315,120 +289,6 @@ it is found again here, also when it was started in another terminal. Escape sho
         self.work.follow(event.name)
         self.work.list_runs()
         self.session.look_soon()
-
-    # While it runs
-
-    def on_followed(self, event: Followed) -> None:
-        """A run is turned to; its course is told from now on."""
-        self.view.open(event.run, event.course, event.meter)
-        self.view.overlay(self.runs.overlaid(event.run.name))
-        self._go("run")
-
-    def on_draw_due(self, event: DrawDue) -> None:
-        if event.course is self.view.course:
-            if self.view.run and not self.view.run.finished:  # the ledger's word about the end is the last
-                self.view.run = event.run
-            self.view.show()
-            self.refresh_bindings()
-
-    def on_settled(self, event: Settled) -> None:
-        """The run has ended: whether it helped is known, and said to those who look at something else."""
-        self._say_activity("")
-        if event.run.name == self._followed:
-            self.view.run = event.run
-            self.view.show_result(event.found, event.changed)
-        self.work.list_runs()
-        self.refresh_bindings()
-
-    def action_page(self, page: Page) -> None:
-        """Turn to a page of the run."""
-        self.view.turn(page)
-
-    def on_cooling(self, event: Cooling) -> None:
-        """The machine of a run that has ended is still there, or gone."""
-        if event.name == self._followed:
-            self.view.show_machine(event.told, gone=event.gone)
-
-    def action_cancel(self) -> None:
-        """End the run, after a question."""
-        run = self.view.run
-        if run is None:
-            return
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._say_activity("ending the run")
-                self.work.cancel(run.name)
-
-        hint = "What it has learned until its last checkpoint is kept: it can go on from there."
-        self.app.push_screen(Question(f"End {run.name}?", hint), answered)
-
-    def action_resume(self) -> None:
-        """Go on from the run's last checkpoint."""
-        if self.view.run and isinstance(self.view.run.spec, TrainSpec):
-            self.work.estimate(self.view.run.spec)
-
-    def action_again(self) -> None:
-        """Train the same once more, as another run."""
-        if self.view.run and isinstance(self.view.run.spec, TrainSpec) and self.session.project:
-            spec = self.view.run.spec
-            name = self.session.project.training.ledger.free_name(spec.name)
-            self.work.estimate(spec.model_copy(update={"name": name}))
-
-    # Afterwards
-
-    async def action_deploy(self) -> None:
-        """Deploy the run's model, and go to the chat when it can answer."""
-        if self.view.run and self.view.run.job:
-            from phichat.screens.deploy import DeployScreen
-
-            await self.app.switch_mode("deploy")
-            if isinstance(self.app.screen, DeployScreen):
-                self.app.screen.deploy(self.view.run.job, then_chat=True)
-
-    def action_compare(self) -> None:
-        """Ask the base model and this one side by side."""
-        if self.view.run:
-            from phichat.screens.compare import CompareScreen
-
-            self.app.push_screen(CompareScreen(self.session, self.view.run.name))
-
-    def action_fetch(self) -> None:
-        """Bring the run's model to this machine."""
-        if self.view.run:
-            self._say_activity("bringing the model here")
-            self._stoppable = "fetch"
-            self.refresh_bindings()
-            self.work.fetch(self.view.run)
-
-    def on_fetched(self, event: Fetched) -> None:
-        self._stoppable = ""
-        self._say_activity("")
-        self.refresh_bindings()
-        hint = f"To chat with it here: phichat deploy {event.folder} --backend local"
-        self.notify(f"The model is in {event.folder}\n{hint}", timeout=15, markup=False)
-
-    def action_report(self) -> None:
-        """Open the report in a browser, or say where it is."""
-        if self.view.found:
-            self.work.open_report(self.view.found.report)
-
-    def action_evaluate(self) -> None:
-        """Compare the run's model with the base model."""
-        run = self.view.run
-        if run is None:
-            return
-
-        def answered(yes: bool | None) -> None:
-            if yes:
-                self._say_activity("comparing with the base model")
-                self.work.evaluate(run)
-
-        if run.priced:
-            asked = f"Comparing takes a job of its own, at {hourly(run.usd_rate)} while it runs. Go on?"
-            self.app.push_screen(Question(asked), answered)
-        else:
-            answered(True)
 
     # All runs
 
@@ -466,8 +326,7 @@ it is found again here, also when it was started in another terminal. Escape sho
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now."""
-        run, place = self.view.run, self.place
-        at_run = place == "run" and run is not None
+        place = self.place
         match action:
             case "start":
                 ready = self.setup is not None and self.setup.outlook is not None
@@ -480,30 +339,8 @@ it is found again here, also when it was started in another terminal. Escape sho
                 return place == "trouble" and self.session.project is not None
             case "new":
                 return place in ("run", "runs")
-            case "page":
-                return at_run
-            case "cancel":
-                return at_run and run is not None and not run.finished
-            case "deploy" | "again" | "compare":
-                return at_run and run is not None and run.state == "succeeded"
-            case "stop":
-                return bool(self._stoppable)
-            case "fetch":
-                return (
-                    not self._stoppable
-                    and at_run
-                    and run is not None
-                    and run.state == "succeeded"
-                    and self.work.fetchable()
-                )
             case "check":
                 return place == "setup" and self.setup is not None and self.setup.lacking
-            case "report":
-                return at_run and self.view.found is not None and bool(self.view.found.report)
-            case "evaluate":
-                return at_run and run is not None and self.work.evaluable(run, self.view.found)
-            case "resume":
-                return at_run and run is not None and run.state in ("failed", "cancelled")
             case "mark":
                 return place == "runs" and bool(self.runs.known)
             case "all":
@@ -511,6 +348,9 @@ it is found again here, also when it was started in another terminal. Escape sho
             case "back":
                 return place == "runs"
         return super().check_action(action, parameters)
+
+    def turn_to_run(self) -> None:
+        self._go("run")
 
     def _go(self, place: Place) -> None:
         """Show one of the places of this screen."""
@@ -535,7 +375,3 @@ it is found again here, also when it was started in another terminal. Escape sho
     async def _fail(self, problem: PhichatError) -> None:
         await self._obstacle.show(problem, "train.reload" if self.session.project else "model.retry")
         self._go("trouble")
-
-    def _say_activity(self, activity: str) -> None:
-        self.bar.activity = activity
-        self.bar.show()
