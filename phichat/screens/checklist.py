@@ -97,7 +97,7 @@ application can. Where the fix names a page of the web, o opens it.
 
 def _told(check: Check) -> Content:
     if check.ok:
-        return Content.assemble(("✓ ", "$text-success"), f"{check.name}  ", (check.detail, "$text-muted"))
+        return Content.assemble(("✓ ", "$text-success"), f"{check.name}  ", check.detail)
     told = Content.assemble(("✗ ", "$text-error"), (check.name, "bold"), f"  {check.detail}")
     # The address of a page is long, and says nothing: it is told whole below the list.
     fix = _ADDRESS.sub("the portal", check.fix)

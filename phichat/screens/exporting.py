@@ -50,7 +50,7 @@ class ExportScreen(ModalScreen[None]):
             yield Static(Content(f"Export “{self._conversation.title}” as"), id="export-title")
             yield OptionList(
                 *(
-                    Option(Content.assemble((name, "bold"), ("\n" + what, "$text-muted")), id=form)
+                    Option(Content.assemble((name, "bold"), f"\n{what}"), id=form)
                     for form, (name, what) in FORMATS.items()
                 ),
                 compact=True,

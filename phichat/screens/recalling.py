@@ -145,7 +145,7 @@ def _told(hit: Hit, attached: bool) -> Content:
 
 
 def _snippet(hit: Hit) -> Content:
-    text = Content(hit.snippet.text).stylize("$text-muted")
+    text = Content(hit.snippet.text)
     for start, end in hit.snippet.marks:
         text = text.stylize("bold underline", start, end)
     return text

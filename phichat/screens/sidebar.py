@@ -305,10 +305,8 @@ def _told(row: Row, held: bool) -> Content:
     title = row.conversation.title or "Without a title"
     first = Content.assemble((f"{'● ' if held else ''}{title}", "bold" if held else ""))
     if row.snippet is None or not row.message_id:
-        return Content("\n").join(
-            [first, Content.assemble((ago(time.time() - row.conversation.updated), "$text-muted"))]
-        )
-    snippet = Content(row.snippet.text).stylize("$text-muted")
+        return Content("\n").join([first, Content(ago(time.time() - row.conversation.updated))])
+    snippet = Content(row.snippet.text)  # a colour of its own would not be seen under the cursor
     for start, end in row.snippet.marks:
         snippet = snippet.stylize("bold underline", start, end)
     return Content("\n").join([first, snippet])
