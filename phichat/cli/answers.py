@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from phichat.cli.narration import narrated
 from phichat.cli.terminal import ask, can_ask, narrate, out, size, visible
-from phichat.errors import NotFoundError
+from phichat.errors import ConfigError, NotFoundError
 from phichat.events import Piece, Reply, dump
 
 if TYPE_CHECKING:
@@ -21,17 +21,22 @@ if TYPE_CHECKING:
 
 YOU, MODEL = "You: ", "Model: "
 """Who speaks, in a plain conversation: nothing else tells it where no colour and no place does."""
+LARGE_BYTES = 1e9
+"""A download that nobody starts unasked: it may take an hour, and the room may be missing."""
 LATEST = ""
 """Stands for the conversation that was held last."""
 
 
-async def ready(project: Project, name: str | None = None, *, plain: bool = False) -> Deployment | None:
+async def ready(
+    project: Project, name: str | None = None, *, plain: bool = False, yes: bool = False
+) -> Deployment | None:
     """The deployment to talk to: the one of that name, else the current one.
 
-    None if its model is not here and the person would rather not fetch it. With `plain` no line of what is
-    told meanwhile is drawn over another.
+    None if its model is not here and the person would rather not fetch it; with `yes` nobody is asked. With
+    `plain` no line of what is told meanwhile is drawn over another.
 
     Raises:
+        ConfigError: its model is not here, large, and nobody can be asked.
         PhichatError: there is none of that name, or it cannot be made.
     """
     project.backend  # noqa: B018 - a backend that is not there is told before anything is fetched
@@ -40,15 +45,27 @@ async def ready(project: Project, name: str | None = None, *, plain: bool = Fals
 
         return await named(project, name)
     missing = await project.serving.model_size()
-    if missing != 0:
-        amount = f" ({size(missing)})" if missing else ""
-        what = f"{project.base_model} is not on this machine yet"
-        if not can_ask():
-            narrate(f"{what}: fetching it{amount}.")
-        elif not ask(f"{what}. Fetch it{amount}?", default=True):
-            return None
+    if missing != 0 and not _to_fetch(project.base_model, missing, yes):
+        return None
     with narrated(plain=plain) as narrator:
         return await project.ready(narrator)
+
+
+def _to_fetch(model: str, missing: int | None, yes: bool) -> bool:
+    """Whether to fetch a model of so many bytes, or nobody knows how many.
+
+    Raises:
+        ConfigError: it is large, and nobody can be asked.
+    """
+    amount = f" ({size(missing)})" if missing else ""
+    what = f"{model} is not on this machine yet"
+    if not yes and can_ask():
+        return ask(f"{what}. Fetch it{amount}?", default=True)
+    if not yes and (missing is None or missing > LARGE_BYTES):
+        told = f"{what}, and nobody can be asked here whether to fetch it{amount}."
+        raise ConfigError(told, f"phichat models pull {model}, or say so with --yes")
+    narrate(f"{what}: fetching it{amount}.")
+    return True
 
 
 async def tell_tuned(project: Project, args: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ def hold(args: argparse.Namespace) -> int:
     # One event loop for all answers, none while the person types: the terminal's own line editing works.
     with asyncio.Runner() as runner:
         try:
-            deployment = runner.run(ready(project, args.deployment, plain=args.plain))
+            deployment = runner.run(ready(project, args.deployment, plain=args.plain, yes=args.yes))
             if deployment is None:
                 return 1
             runner.run(tell_tuned(project, args))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
 from phichat.cli.answers import Sentences, usage
 from phichat.events import Piece, Reply, parse
 from phichat.workflow import Project
+from phichat.workflow.serving import Serving
 from tests.cli.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -18,6 +20,33 @@ pytestmark = pytest.mark.usefixtures("project")
 def test_a_prompt_is_answered_on_standard_output(phichat: Run) -> None:
     done = phichat("chat", "-p", "Hello there")
     assert (done.code, done.out) == (0, "Hello there\n")
+
+
+def test_a_large_model_is_fetched_unasked_only_with_yes(
+    phichat: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHICHAT_CACHE", str(tmp_path / "cache"))
+    done = phichat("chat", "--backend", "local", "--model", "phi-4-mini", "-p", "Hello")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        "phichat: phi-4-mini is not on this machine yet, and nobody can be asked here whether to fetch it "
+        "(7.7 GB).\n  phichat models pull phi-4-mini, or say so with --yes\n"
+    )
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize(("missing", "code"), [(93e6, 0), (7.6e9, 2), (None, 2)])
+def test_the_size_decides_whether_a_model_is_fetched_unasked(
+    phichat: Run, monkeypatch: pytest.MonkeyPatch, missing: float | None, code: int
+) -> None:
+    async def model_size(_: Serving) -> float | None:
+        return missing
+
+    monkeypatch.setattr(Serving, "model_size", model_size)
+    assert phichat("chat", "-p", "Hello").code == code
+    done = phichat("chat", "-p", "Hello", "--yes")
+    assert (done.code, done.out) == (0, "Hello\n")
+    assert "is not on this machine yet: fetching it" in done.err
 
 
 def test_standard_input_is_the_question(phichat: Run) -> None:

@@ -42,6 +42,7 @@ def arguments(parser: Parser) -> None:
         metavar="NAME",
         help="who answers, as 'phichat status' shows it, those of others too; default: the current one",
     )
+    parser.add_argument("--yes", action="store_true", help="do not ask before a model is downloaded")
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
     add_config_flags(parser, *KEYS)
     parser.hint_for_strays = 'phichat chat -p "…"'
@@ -90,7 +91,7 @@ async def _answer(args: argparse.Namespace, question: str) -> int:
     from phichat.workflow.templates import Templates
 
     async with open_project(args) as project:
-        deployment = await ready(project, args.deployment, plain=args.plain)
+        deployment = await ready(project, args.deployment, plain=args.plain, yes=args.yes)
         if deployment is None:
             return 1
         await tell_tuned(project, args)

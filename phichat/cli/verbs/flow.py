@@ -55,6 +55,7 @@ def arguments(parser: Parser) -> None:
             default="promptflow",
             help="promptflow (default; its server is fastapi), or plain: without Prompt flow",
         )
+        action.add_argument("--yes", action="store_true", help="do not ask before a model is downloaded")
     export = actions.add_parser("export", help="a folder that serves the flow anywhere, without Prompt flow")
     export.add_argument("folder", metavar="DIR", type=Path)
 
@@ -101,7 +102,7 @@ async def _serve(args: argparse.Namespace, project: Project) -> int:
 
     name = _engine(args)
     project.flows.check(name)
-    deployment = await ready(project)
+    deployment = await ready(project, yes=args.yes)
     if deployment is None:
         return 1
     before = project.flows.server()
@@ -137,7 +138,7 @@ async def _batch(args: argparse.Namespace, project: Project) -> int:
 
     flow: Flow = "chat" if args.action == "run" else "evaluate"
     batch = await project.flows.batch(flow, args.data, _engine(args), args.limit)
-    deployment = await ready(project)
+    deployment = await ready(project, yes=args.yes)
     if deployment is None:
         return 1
     with narrated() as narrator:
