@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
-from phichat.errors import DataError
+from phichat.errors import DataError, NotFoundError
 from phichat.history import formats, markdown
 from phichat.history.base import HistoryStore
 from phichat.history.foreign import Reader
@@ -26,6 +26,7 @@ KNOWN = "It may be JSONL or Markdown that phichat exported, or chats as OpenAI o
 async def import_file(store: HistoryStore, path: Path, *, project: str = "") -> Merged:
     """Take in a file's conversations; the same file again adds nothing.
 
+    Nor does Markdown beside the conversations that it was written from, as long as nobody has edited it.
     The whole file is checked before the first conversation is written. Formats other than phichat's
     own know no project: their conversations get this one.
 
@@ -35,10 +36,12 @@ async def import_file(store: HistoryStore, path: Path, *, project: str = "") -> 
     """
     await asyncio.to_thread(lambda: [None for _ in read(path, project)])
     added = changed = known = 0
-    batches = _batches(read(path, project))
+    batches = _batches(_read(path, project))
     while batch := await asyncio.to_thread(next, batches, None):
-        merged = await store.merge(batch)
-        added, changed, known = added + merged.added, changed + merged.changed, known + merged.known
+        new = [copy for copy, origin in batch if not await _is_there(store, origin, copy)]
+        merged = await store.merge(new)
+        added, changed = added + merged.added, changed + merged.changed
+        known += merged.known + len(batch) - len(new)
     return Merged(added, changed, known)
 
 
@@ -48,25 +51,44 @@ def read(path: Path, project: str = "") -> Iterator[Transcript]:
     Raises:
         DataError: the file, or a part of it, is in no known format.
     """
+    return (transcript for transcript, _ in _read(path, project))
+
+
+def _read(path: Path, project: str) -> Iterator[tuple[Transcript, str]]:
+    """Each conversation, and the id of the one that it is a part of; empty where that is not known."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = Reader(project, path.stat().st_mtime)
             for place, part in _parts(file, path):
                 with _located(f"{path}, {place}"):
                     transcript = _transcript(part, reader)
-                yield transcript
+                yield transcript, _origin(part)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
 
 
-def _batches(transcripts: Iterator[Transcript]) -> Iterator[list[Transcript]]:
+async def _is_there(store: HistoryStore, origin: str, copy: Transcript) -> bool:
+    """Whether the conversation that a copy was written from is there, and says the same still."""
+    if not origin:
+        return False
+    try:
+        original = await store.read(origin)
+    except NotFoundError:
+        return False
+    said, again = ([(turn.role, turn.content) for turn in each.branch()] for each in (original, copy))
+    same = original.conversation.system == copy.conversation.system and said[: len(again)] == again
+    # What is in the bin comes back as a copy: whoever takes it in again wants it.
+    return same and original.conversation.deleted is None
+
+
+def _batches(transcripts: Iterator[tuple[Transcript, str]]) -> Iterator[list[tuple[Transcript, str]]]:
     """The conversations, so many at once as have enough messages."""
-    batch: list[Transcript] = []
+    batch: list[tuple[Transcript, str]] = []
     messages = 0
-    for transcript in transcripts:
-        batch.append(transcript)
+    for transcript, origin in transcripts:
+        batch.append((transcript, origin))
         messages += len(transcript.messages) + 1
         if messages >= BATCH:
             yield batch
@@ -98,6 +120,12 @@ def _transcript(part: Any, reader: Reader) -> Transcript:
     if not isinstance(record, dict):
         raise ValueError("it is not an object")
     return formats.transcript(record) if "phichat" in record else reader.transcript(record)
+
+
+def _origin(part: Any) -> str:
+    """Which conversation a record of Markdown was written from: others' ids say nothing here."""
+    found = part.get(markdown.ORIGIN) if isinstance(part, dict) else None
+    return found if isinstance(found, str) else ""
 
 
 @contextlib.contextmanager

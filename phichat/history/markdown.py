@@ -12,6 +12,9 @@ from typing import Any
 from phichat.history.tree import Transcript
 from phichat.history.values import StoredMessage
 
+ORIGIN = "origin"
+"""The fact that says which conversation it was written from."""
+
 _MARK = re.compile(r"^<!-- phichat:(conversation|message) (\{.*\}) -->\n", re.MULTILINE)
 _LOOKS_LIKE_A_MARK = re.compile(r"^(\\*)(<!-- phichat:)", re.MULTILINE)
 _ESCAPED_MARK = re.compile(r"^\\(\\*<!-- phichat:)", re.MULTILINE)
@@ -20,7 +23,7 @@ _ESCAPED_MARK = re.compile(r"^\\(\\*<!-- phichat:)", re.MULTILINE)
 def render(transcript: Transcript) -> str:
     """The branch that the conversation shows, each message under a heading of its own."""
     conversation = transcript.conversation
-    facts = {"title": conversation.title, "created": conversation.created}
+    facts = {ORIGIN: conversation.id, "title": conversation.title, "created": conversation.created}
     when = datetime.fromtimestamp(conversation.created, UTC).strftime("%Y-%m-%d %H:%M UTC")
     place = f" in {_line(conversation.project)}" if conversation.project else ""
     title = _line(conversation.title) or "Conversation"
@@ -33,7 +36,7 @@ def render(transcript: Transcript) -> str:
 
 
 def parse(text: str) -> Iterator[dict[str, Any]]:
-    """The conversations of a text that `render` wrote, as `{"title", "created", "messages": […]}`.
+    """The conversations of a text that `render` wrote, as `{"origin", "title", "created", "messages": […]}`.
 
     Raises:
         ValueError: a mark is not as `render` writes it.

@@ -217,6 +217,27 @@ async def test_each_format_is_read_back_and_adds_nothing_twice(
         assert again.read_bytes() == path.read_bytes()
 
 
+async def test_markdown_beside_its_originals_adds_nothing_until_it_is_edited(
+    store: HistoryStore, tmp_path: Path
+) -> None:
+    made = [forked(), talk(("user", "Who?"), ("assistant", "Gates"), title="Founders")]
+    await store.merge(made)
+    path = written(tmp_path, made, "markdown")
+    before = await everything(store)
+    assert await import_file(store, path, project="/p") == Merged(0, 0, 2)
+    assert await everything(store) == before
+    grown = await store.read(made[1].conversation.id)
+    more = StoredMessage(
+        conversation_id=grown.conversation.id, parent_id=grown.conversation.leaf, role="user", content="When?"
+    )
+    await store.merge([grown.having(more)])
+    assert await import_file(store, path) == Merged(0, 0, 2), "what was said since is no other conversation"
+    path.write_bytes(path.read_bytes().replace(b"Gates\n", b"Allen\n"))
+    assert await import_file(store, path) == Merged(1, 0, 1)
+    await store.delete(made[0].conversation.id)
+    assert await import_file(store, path) == Merged(1, 0, 1), "what is in the bin comes back"
+
+
 async def test_what_was_decided_here_survives_another_import(store: HistoryStore, tmp_path: Path) -> None:
     path = written(tmp_path, [talk(("user", "Who?"), ("assistant", "Gates"))], "openai")
     await import_file(store, path)
