@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import OptionList
 from textual.widgets.option_list import Option
+
+from phichat.screens.rows import Rows
 
 if TYPE_CHECKING:
     from phichat.backends.base import Check
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _ADDRESS = re.compile(r"https://portal\.azure\.com\S*")
 
 
-class CheckList(OptionList):
+class CheckList(Rows):
     """The checks: Enter does what mends one that failed."""
 
     HELP = """

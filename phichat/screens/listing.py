@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from textual.content import Content
-from textual.widgets import OptionList
 from textual.widgets.option_list import Option
+
+from phichat.screens.rows import Rows
 
 GAP = "  "
 
 
-class Listing(OptionList):
+class Listing(Rows):
     """Rows in columns, of which one is under the cursor; Enter chooses it."""
 
     DEFAULT_CSS = Path(__file__).with_suffix(".tcss").read_text(encoding="utf-8")

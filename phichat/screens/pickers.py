@@ -7,9 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from textual.content import Content
-from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from phichat.screens.rows import Rows
 from phichat.screens.wording import size
 from phichat.workflow.estimates import tight
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CHOSEN, OTHER, BROKEN = "●", "○", "✗"
 
 
-class BackendList(OptionList):
+class BackendList(Rows):
     """The installed backends."""
 
     HELP = """
@@ -41,7 +41,7 @@ why, and changes nothing for the others.
         self.highlighted = at if at is not None else names.index(chosen) if chosen in names else 0
 
 
-class ModelList(OptionList):
+class ModelList(Rows):
     """The models of the catalogue, and others that are on this machine."""
 
     HELP = """

@@ -14,10 +14,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, Static
 from textual.widgets.option_list import Option
 
 from phichat.screens.oneline import OneLine
+from phichat.screens.rows import Rows
 from phichat.screens.session import Session, problem_of
 from phichat.screens.wording import ago, plural
 
@@ -40,7 +41,7 @@ class Row:
     """The message that matches; empty: the title does, or nothing is searched."""
 
 
-class ConversationList(OptionList):
+class ConversationList(Rows):
     """The conversations, the latest first, or the hits of a search, the best first."""
 
     HELP = """
@@ -238,7 +239,7 @@ class Sidebar(Vertical):
                 self._change(lambda store: store.rename(renamed.id, title))
                 self.post_message(self.Renamed(renamed.id, title))
 
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+    def on_option_list_option_selected(self, event: Rows.OptionSelected) -> None:
         event.stop()
         self.post_message(self.Opened(self._rows[event.option_index]))
 
