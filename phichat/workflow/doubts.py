@@ -22,6 +22,7 @@ LOOKED_AT = 200
 
 def doubts(config: Config, spec: TrainSpec) -> Iterator[str]:
     """Every one of them."""
+    yield from _of_base_model(config)
     yield from _of_learning_rate(spec)
     manifest = manifest_of(spec.dataset)
     if manifest is None:
@@ -38,6 +39,15 @@ def doubts(config: Config, spec: TrainSpec) -> Iterator[str]:
         )
     yield from _of_length(spec, manifest)
     yield from _of_system(config.chat.system, spec)
+
+
+def _of_base_model(config: Config) -> Iterator[str]:
+    """The small model that runs anywhere, where one pays for a machine that does not need it."""
+    if config.base_model is None and config.backend != type(config).model_fields["backend"].default:
+        yield (
+            f"No base_model is named, so {models.DEFAULT} is trained, the small model for trying things out: "
+            "is that meant? (phichat models)"
+        )
 
 
 def _of_learning_rate(spec: TrainSpec) -> Iterator[str]:

@@ -59,6 +59,14 @@ def test_rows_that_will_be_cut_off(dataset: Dataset) -> None:
     assert found(dataset, max_length=400) == []
 
 
+def test_the_small_model_where_one_pays(dataset: Dataset) -> None:
+    spec = TrainSpec(name="r", dataset=dataset, base_model="smollm2")
+    (told,) = doubts(Config(backend="azureml"), spec)
+    assert told.startswith("No base_model is named, so smollm2 is trained")
+    assert list(doubts(Config(backend="azureml", base_model="smollm2"), spec)) == []
+    assert list(doubts(Config(), spec)) == []
+
+
 def test_another_model_than_the_data_was_checked_for(dataset: Dataset) -> None:
     told = "The data was checked for smollm2, not for phi-4: prepare it again."
     assert found(dataset, "phi-4", max_length=120) == [told]
