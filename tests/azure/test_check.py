@@ -154,6 +154,14 @@ async def test_quota_that_is_short_is_told_with_its_numbers(empty: Cloud, ready:
     assert "new limit 104" in found[1].fix
 
 
+async def test_no_gpu_is_promised_under_an_offer_that_has_none(empty: Cloud, ready: Lab) -> None:
+    empty.quotas.limits["standardNCADSA100v4Family"] = 0
+    empty.subscriptions.offer = "AzureForStudents_2018-01-01"
+    found = await failures(ready)
+    assert found["quota"].detail.endswith("paid for, and this one is AzureForStudents")
+    assert "Standard_E16s_v3" in found["quota"].fix and "pay-as-you-go" in found["quota"].fix
+
+
 async def test_a_location_that_does_not_offer_the_size(empty: Cloud, ready: Lab) -> None:
     found = await failures(ready, train_size="Standard_ND96isr_H100_v5")
     assert "does not offer Standard_ND96isr_H100_v5" in found["quota"].detail

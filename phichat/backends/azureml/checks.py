@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 NEEDED = ("azure.ai.ml", "azure.identity")
 NAMES = ("subscription_id", "tenant_id", "resource_group", "workspace", "identity", "compute", "location")
 PROVISION = "phichat provision"
+BENEFITS = frozenset({"FreeTrial", "AzureForStudents", "AzurePass", "DreamSpark", "MSDN", "MPN", "BizSpark"})
+"""The offers under which Azure gives no GPUs: what was given, not what is paid for.
+
+They are quota ids without their date, as in https://learn.microsoft.com/azure/cost-management-billing/costs/understand-cost-mgt-data
+"""
 STORAGE_API = "2021-12-02"
 """The version of the blob service's own protocol; anybody may ask, and is told no."""
 
@@ -40,7 +45,7 @@ async def checks(arm: Arm, settings: AzureMLSettings) -> list[Check]:
     found.append(signed)
     if not signed.ok:
         return found
-    place = await _place(arm, settings, found)
+    place, offer = await _place(arm, settings, found)
     if place is None:
         return found
     workspace = await _looked_up(arm, place, found)
@@ -49,7 +54,7 @@ async def checks(arm: Arm, settings: AzureMLSettings) -> list[Check]:
         _told("identity", lambda: _identity(arm, place, workspace)),
         _told("storage", lambda: _storage(workspace)),
     )
-    return [*found, *await _quota(arm, place, settings)]
+    return [*found, *await _quota(arm, place, settings, offer)]
 
 
 async def _told(name: str, look: Callable[[], Awaitable[Check]]) -> Check:
@@ -93,19 +98,21 @@ async def _sign_in(arm: Arm) -> Check:
     return Check(name="sign-in", ok=True, detail=f"{arm.sign_in.who} (asked in order: {', '.join(ORDER)})")
 
 
-async def _place(arm: Arm, settings: AzureMLSettings, found: list[Check]) -> Place | None:
+async def _place(arm: Arm, settings: AzureMLSettings, found: list[Check]) -> tuple[Place | None, str]:
+    """Where it happens, if that is usable, and the offer under which the subscription was made."""
     try:
         place = await place_of(arm, settings)
         told = await arm.get(place.subscription_path, SUBSCRIPTIONS_API, "look at the subscription")
     except BackendError as error:
         found.append(Check(name="subscription", ok=False, detail=error.message, fix=error.hint or PROVISION))
-        return None
+        return None, ""
     state = told.get("state", "Enabled")
     ok = state in ("Enabled", "Warned", "PastDue")
     fix = "" if ok else "Enable it at https://portal.azure.com, Subscriptions."
     detail = f"{told.get('displayName', place.subscription)}, {state.lower()}"
     found.append(Check(name="subscription", ok=ok, detail=detail, fix=fix))
-    return place if ok else None
+    offer = str((told.get("subscriptionPolicies") or {}).get("quotaId", ""))
+    return place if ok else None, offer.partition("_")[0]
 
 
 async def _looked_up(arm: Arm, place: Place, found: list[Check]) -> Json | None:
@@ -205,17 +212,21 @@ async def _storage(workspace: Json | None) -> Check:
     return Check(name="storage", ok=True, detail=f"{host} answers")
 
 
-async def _quota(arm: Arm, place: Place, settings: AzureMLSettings) -> list[Check]:
+async def _quota(arm: Arm, place: Place, settings: AzureMLSettings, offer: str) -> list[Check]:
     try:
         fits = await quota.quota_fits(arm, place, settings)
     except BackendError as error:
         return [Check(name="quota", ok=False, detail=error.message, fix=error.hint or PROVISION)]
-    return [_fit(place, fit) for fit in fits]
+    return [_fit(place, fit, offer) for fit in fits]
 
 
-def _fit(place: Place, fit: quota.Fit) -> Check:
+def _fit(place: Place, fit: quota.Fit, offer: str) -> Check:
     if not fit.short:
         return Check(name="quota", ok=True, detail=str(fit))
+    if fit.limit == 0 and offer in BENEFITS:
+        told = f"{fit}; Azure gives GPUs to subscriptions that are paid for, and this one is {offer}"
+        fix = 'train_size = "Standard_E16s_v3" under [backends.azureml], or a pay-as-you-go subscription'
+        return Check(name="quota", ok=False, detail=told, fix=fix)
     if fit.family == quota.TOTAL:
         return Check(name="quota", ok=False, detail=str(fit), fix=quota_request.page(place, fit))
     fix = f"{PROVISION}, which asks for it; or ask at {quota_request.page(place, fit)}"

@@ -25,6 +25,7 @@ class Subscriptions(Service):
         self.subscription = subscription
         self.tenant = tenant
         self.state = "Enabled"
+        self.offer = "PayAsYouGo_2014-09-01"
         self.others: list[Json] = []
         """More subscriptions that the sign-in has."""
         self.registered = set(REGISTERED)
@@ -62,5 +63,6 @@ class Subscriptions(Service):
             "subscriptionId": self.subscription,
             "tenantId": self.tenant,
             "displayName": "Pay-As-You-Go",
+            "subscriptionPolicies": {"quotaId": self.offer, "spendingLimit": "Off"},
             "state": self.state,
         }
