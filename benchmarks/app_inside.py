@@ -18,10 +18,10 @@ from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
 from phichat.events import Metric
-from phichat.screens.chat import ChatScreen
-from phichat.screens.conversation import Turn
-from phichat.screens.train import TrainScreen
-from phichat.screens.transcript import Transcript
+from phichat.screens.chat.conversation import Turn
+from phichat.screens.chat.screen import ChatScreen
+from phichat.screens.chat.transcript import Transcript
+from phichat.screens.train.screen import TrainScreen
 from tests.screens import schooling
 from tests.screens.scripted import Script, have_weights, opener
 

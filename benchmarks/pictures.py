@@ -18,8 +18,8 @@ from textual.pilot import Pilot
 from phichat import models
 from phichat.app import PhichatApp
 from phichat.events import Event
-from phichat.screens.chat import ChatScreen
-from phichat.screens.prompt import Prompt
+from phichat.screens.chat.prompt import Prompt
+from phichat.screens.chat.screen import ChatScreen
 from phichat.workflow import Project
 
 PICTURES = Path(__file__).with_name("pictures")

@@ -32,8 +32,8 @@ from phichat.screens.stages import STAGES
 
 if TYPE_CHECKING:
     from phichat.backends.base import Resource
+    from phichat.screens.configure.setup import Beginning
     from phichat.screens.remedies import Remedy
-    from phichat.screens.setup import Beginning
     from phichat.workflow import Project
 
 WIDTHS = [(0, "-narrow"), (100, "-wide")]
@@ -103,7 +103,7 @@ class PhichatApp(App[None], inherit_bindings=False):
         self.add_mode(self._first.name, partial(self._first.open, self.session))
         self._start_model()
         self.run_worker(
-            partial(import_module, "phichat.screens.messages"),
+            partial(import_module, "phichat.screens.chat.messages"),
             group="imports",
             thread=True,
             exit_on_error=False,
@@ -183,7 +183,7 @@ class PhichatApp(App[None], inherit_bindings=False):
 
     def action_setup(self, first: bool = False) -> None:
         """Make a project: where, on which backend, from which model; then go to the chat."""
-        from phichat.screens.setup import SetupScreen
+        from phichat.screens.configure.setup import SetupScreen
 
         if self.session.project:
             self.push_screen(SetupScreen(self.session.project, first=first), partial(self._set_up, first))
@@ -257,14 +257,14 @@ class PhichatApp(App[None], inherit_bindings=False):
 
     def action_sign_in(self) -> None:
         """Sign in where the work happens, then go on where one was."""
-        from phichat.screens.sign_in import SignInScreen
+        from phichat.screens.configure.sign_in import SignInScreen
 
         if self.session.project:
             self.push_screen(SignInScreen(self.session.project), self._mended)
 
     def action_provision(self) -> None:
         """See what the place still needs, and make it, then go on where one was."""
-        from phichat.screens.provision import ProvisionScreen
+        from phichat.screens.configure.provision import ProvisionScreen
 
         if self.session.project:
             self.push_screen(ProvisionScreen(self.session.project), self._mended)

@@ -1,1 +1,1 @@
-"""The screens of the application, one file each, and the widgets that they share."""
+"""The screens of the application, a folder each, and here what they share."""

@@ -19,8 +19,8 @@ from phichat.backends.base import Resource
 from phichat.errors import PhichatError
 from phichat.events import Event
 from phichat.screens.choice import Choice
-from phichat.screens.deploy_rows import everything
-from phichat.screens.deploy_story import Story
+from phichat.screens.deploy.rows import everything
+from phichat.screens.deploy.story import Story
 from phichat.screens.session import Session, problem_of
 from phichat.workflow.estimates import hourly
 

@@ -12,7 +12,7 @@ from phichat.app import PhichatApp
 from phichat.backends.azureml.backend import AzureMLBackend
 from phichat.backends.base import Job
 from phichat.runs import Run
-from phichat.screens.deploy import DeployScreen
+from phichat.screens.deploy.screen import DeployScreen
 from phichat.workflow import Project
 from tests.azure.standin.cloud import SUBSCRIPTION
 from tests.azure.training import spec_of

@@ -15,11 +15,11 @@ from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
 from phichat.runs import Run
-from phichat.screens.chat import ChatScreen
-from phichat.screens.checklist import CheckList
-from phichat.screens.configure import ConfigureScreen
+from phichat.screens.chat.screen import ChatScreen
+from phichat.screens.configure.checklist import CheckList
+from phichat.screens.configure.screen import ConfigureScreen
 from phichat.screens.session import Session
-from phichat.screens.train import TrainScreen
+from phichat.screens.train.screen import TrainScreen
 from phichat.workflow import Project
 from tests.azure.standin.cloud import SUBSCRIPTION, Cloud
 from tests.azure.standin.wire import Request

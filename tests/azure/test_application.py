@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phichat.backends.base import TrainSpec
-from phichat.screens import train_work
+from phichat.screens.train import work as train_work
 from phichat.workflow import Project
 from tests.azure.journey import journey
 from tests.azure.standin.cloud import Cloud

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from phichat.app import PhichatApp
-from phichat.screens.train import TrainScreen
+from phichat.screens.train.screen import TrainScreen
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, picture, settled, until
 

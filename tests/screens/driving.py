@@ -11,9 +11,9 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Markdown
 
-from phichat.screens.chat import ChatScreen
-from phichat.screens.messages import Answer
-from phichat.screens.prompt import Prompt
+from phichat.screens.chat.messages import Answer
+from phichat.screens.chat.prompt import Prompt
+from phichat.screens.chat.screen import ChatScreen
 from phichat.screens.readiness import Phase
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from textual.pilot import Pilot
 
 from phichat.errors import UnavailableError
-from phichat.screens.transcript import Transcript
+from phichat.screens.chat.transcript import Transcript
 from tests.screens.driving import ask, chat, phase, picture, settled, until, write
 from tests.screens.scripted import Script
 from tests.screens.states_azure import STATES_AZURE

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from phichat.backends.base import Check, Estimate, Resource
 from phichat.errors import QuotaError
 from phichat.events import Step
-from phichat.screens.checklist import CheckList
+from phichat.screens.configure.checklist import CheckList
 from tests.screens import schooling, states_train
 from tests.screens.driving import picture, until
 from tests.screens.scripted import Script

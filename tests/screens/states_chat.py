@@ -7,11 +7,11 @@ from textual.widgets import Input, OptionList
 
 from phichat.backends.base import Usage
 from phichat.history import Conversation
-from phichat.screens.compare import CompareScreen
-from phichat.screens.compare_round import Ballot
-from phichat.screens.messages import Said
-from phichat.screens.sidebar import ConversationList
-from phichat.screens.transcript import Transcript
+from phichat.screens.chat.messages import Said
+from phichat.screens.chat.sidebar import ConversationList
+from phichat.screens.chat.transcript import Transcript
+from phichat.screens.compare.round import Ballot
+from phichat.screens.compare.screen import CompareScreen
 from tests.screens.driving import ask, chat, picture, settled, until, write
 from tests.screens.scripted import Script
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from phichat.backends.base import Check
-from phichat.screens.configure import ConfigureScreen
-from phichat.screens.configure_page import PAGES
+from phichat.screens.configure.page import PAGES
+from phichat.screens.configure.screen import ConfigureScreen
 from tests.screens.driving import phase, picture, until, write
 from tests.screens.scripted import Script
 

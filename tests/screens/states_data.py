@@ -14,9 +14,9 @@ from phichat import models
 from phichat.data import Prepared
 from phichat.events import Event, Progress, Step
 from phichat.models.cache import model_folder
-from phichat.screens.data import DataScreen
-from phichat.screens.data_form import DataForm
-from phichat.screens.data_view import DataView
+from phichat.screens.data.form import DataForm
+from phichat.screens.data.screen import DataScreen
+from phichat.screens.data.view import DataView
 from phichat.workflow import Project
 from tests.data.conftest import chat, tower, write
 from tests.screens.driving import picture, until

@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from phichat.backends.base import Deployment, DeploymentState, Estimate, Report, Resource
 from phichat.errors import UnavailableError
 from phichat.events import Progress, Step
-from phichat.screens.deploy import DeployScreen, Place
+from phichat.screens.deploy.screen import DeployScreen, Place
 from tests.screens import schooling
 from tests.screens.driving import chat, picture, until
 from tests.screens.scripted import Script, ScriptedBackend

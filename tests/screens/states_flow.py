@@ -15,7 +15,7 @@ from phichat.flowrunner.environment import READY
 from phichat.flowrunner.report import Answered
 from phichat.flowrunner.server import FlowServer
 from phichat.runs import FlowSpec, Run
-from phichat.screens.flow import FlowScreen
+from phichat.screens.flow.screen import FlowScreen
 from phichat.workflow.batches import FlowResult
 from phichat.workflow.flows import Batch, Flows
 from tests.screens import schooling

@@ -7,7 +7,7 @@ from textual.pilot import Pilot
 from phichat.app import PhichatApp
 from phichat.backends.base import Estimate
 from phichat.events import Status
-from phichat.screens.train import TrainScreen
+from phichat.screens.train.screen import TrainScreen
 from phichat.workflow import Project
 from tests.screens import schooling
 from tests.screens.driving import phase, picture, until

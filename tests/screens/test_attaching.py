@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from phichat.errors import DataError
-from phichat.screens.attaching import LIMIT, attached, begun, files_in, matches
+from phichat.screens.chat.attaching import LIMIT, attached, begun, files_in, matches
 from tests.screens.driving import ask, picture, prompt, settled, until, write
 from tests.screens.scripted import Script
 

@@ -9,10 +9,10 @@ from textual.pilot import Pilot
 from phichat.app import PhichatApp
 from phichat.backends.base import Message, Usage
 from phichat.errors import BackendError, UnavailableError
-from phichat.screens.chat import ChatScreen
-from phichat.screens.conversation import Turn
-from phichat.screens.messages import Answer, Said, TurnView
-from phichat.screens.transcript import SLACK, TAIL, Transcript
+from phichat.screens.chat.conversation import Turn
+from phichat.screens.chat.messages import Answer, Said, TurnView
+from phichat.screens.chat.screen import ChatScreen
+from phichat.screens.chat.transcript import SLACK, TAIL, Transcript
 from tests.screens.driving import ask, chat, phase, picture, prompt, settled, shown_answer, until, write
 from tests.screens.scripted import Script
 

@@ -13,11 +13,11 @@ from textual.widgets import Input, TextArea
 from phichat.data import DataOptions, prepare
 from phichat.history import Conversation
 from phichat.history.notes import Note
-from phichat.screens.exporting import ExportScreen, free, slug
-from phichat.screens.messages import Answer, Question
-from phichat.screens.options import OptionsPanel
-from phichat.screens.sidebar import ConversationList, Row, Sidebar
-from phichat.screens.transcript import Transcript
+from phichat.screens.chat.exporting import ExportScreen, free, slug
+from phichat.screens.chat.messages import Answer, Question
+from phichat.screens.chat.options import OptionsPanel
+from phichat.screens.chat.sidebar import ConversationList, Row, Sidebar
+from phichat.screens.chat.transcript import Transcript
 from phichat.testing.harness import ignore
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, picture, prompt, settled, until, write

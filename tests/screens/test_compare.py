@@ -11,9 +11,9 @@ from textual.pilot import Pilot
 from phichat.backends.base import Dataset, Job, TrainSpec
 from phichat.errors import UnavailableError
 from phichat.runs import Ledger, Run
-from phichat.screens import compare
-from phichat.screens.compare import CompareScreen
-from phichat.screens.compare_round import Ballot, Column
+from phichat.screens.compare import screen as compare
+from phichat.screens.compare.round import Ballot, Column
+from phichat.screens.compare.screen import CompareScreen
 from tests.screens.driving import picture, until, write
 from tests.screens.scripted import Script
 

@@ -17,10 +17,10 @@ from phichat.backends.base import Check
 from phichat.config.schema import PERSONAL, Config, keys_of
 from phichat.errors import BackendError
 from phichat.paths import user_folders
-from phichat.screens.checklist import CheckList
-from phichat.screens.configure import ConfigureScreen
-from phichat.screens.configure_page import PAGES
-from phichat.screens.fields import FieldRow
+from phichat.screens.configure.checklist import CheckList
+from phichat.screens.configure.fields import FieldRow
+from phichat.screens.configure.page import PAGES
+from phichat.screens.configure.screen import ConfigureScreen
 from phichat.workflow.beginning import remember
 from tests.config.keyrings import MemoryKeyring
 from tests.screens.driving import chat, phase, picture, prompt, until, write

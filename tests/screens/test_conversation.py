@@ -1,6 +1,6 @@
 """A conversation as the application holds it."""
 
-from phichat.screens.conversation import Conversation, Turn
+from phichat.screens.chat.conversation import Conversation, Turn
 
 
 def test_only_the_last_turn_can_be_running() -> None:

@@ -14,10 +14,10 @@ from textual.widgets import Input
 
 from phichat.data import DataOptions
 from phichat.data.tokens import Histogram
-from phichat.screens.data_form import DataForm
-from phichat.screens.data_report import picture as histogram_picture
-from phichat.screens.data_table import LineTable
-from phichat.screens.data_view import DataView
+from phichat.screens.data.form import DataForm
+from phichat.screens.data.report import picture as histogram_picture
+from phichat.screens.data.table import LineTable
+from phichat.screens.data.view import DataView
 from phichat.workflow.preparing import Chosen, chosen, command, folder
 from tests.screens.driving import picture, until, write
 from tests.screens.scripted import Script

@@ -7,8 +7,8 @@ from textual.pilot import Pilot
 
 from phichat.backends.base import Access, Deployment
 from phichat.flowrunner.promptflow import RETIRED
-from phichat.screens.deploy import DeployScreen
-from phichat.screens.flow_chat import AnswererScreen
+from phichat.screens.chat.answerers import AnswererScreen
+from phichat.screens.deploy.screen import DeployScreen
 from tests.flows.conftest import free_port
 from tests.flows.upstream import KEY, deployed
 from tests.screens import schooling
@@ -122,7 +122,7 @@ async def test_on_the_real_plain_server(
 
         project(pilot).backend.access = access  # type: ignore[method-assign]
         port = free_port()
-        monkeypatch.setattr("phichat.screens.flow.PORT", port)
+        monkeypatch.setattr("phichat.screens.flow.screen.PORT", port)
         await go(pilot)
         await pilot.press("f")
         await shows(pilot, "p Use the plain engine")

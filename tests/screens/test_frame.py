@@ -301,7 +301,7 @@ async def test_a_bug_while_a_screen_shows_the_session_costs_a_panel(
     async def fail(self: StageScreen) -> None:
         raise ZeroDivisionError("division by zero")
 
-    monkeypatch.setattr("phichat.screens.train.TrainScreen.session_changed", fail, raising=False)
+    monkeypatch.setattr("phichat.screens.train.screen.TrainScreen.session_changed", fail, raising=False)
     await pilot.press("alt+3")
     await until(pilot, lambda: "ZeroDivisionError: division by zero" in picture(pilot))
     await pilot.press("alt+5")

@@ -12,8 +12,8 @@ from textual.widgets import Input, TextArea
 from textual_fspicker import FileOpen
 
 from phichat.app import PhichatApp
+from phichat.screens.chat.options import OptionsPanel
 from phichat.screens.keymap import every_binding, settle, widgets
-from phichat.screens.options import OptionsPanel
 from tests.screens.driving import chat, phase, picture, prompt, until, write
 from tests.screens.scripted import Script
 

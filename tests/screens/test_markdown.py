@@ -14,8 +14,8 @@ from textual.widget import Widget
 from textual.widgets import Markdown, Static
 from textual.widgets._markdown import MarkdownBlock, MarkdownBullet, MarkdownFence
 
-from phichat.screens import markdown
-from phichat.screens.markdown import StreamedMarkdown
+from phichat.screens.chat import markdown
+from phichat.screens.chat.markdown import StreamedMarkdown
 
 PARTS = (
     "# A title\n\n",

@@ -10,10 +10,10 @@ from phichat.app import PhichatApp
 from phichat.backends.base import Check
 from phichat.errors import AuthError, BackendError, HistoryError, QuotaError
 from phichat.events import Step
-from phichat.screens.checklist import CheckList
-from phichat.screens.provision import ProvisionScreen
+from phichat.screens.configure.checklist import CheckList
+from phichat.screens.configure.provision import ProvisionScreen
+from phichat.screens.configure.sign_in import SignInScreen, code_in
 from phichat.screens.remedies import page, remedy
-from phichat.screens.sign_in import SignInScreen, code_in
 from tests.screens import states_azure
 from tests.screens.driving import chat, phase, picture, until
 from tests.screens.scripted import Script

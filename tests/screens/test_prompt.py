@@ -6,7 +6,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from phichat.screens.prompt import Prompt
+from phichat.screens.chat.prompt import Prompt
 from tests.screens.driving import write
 
 

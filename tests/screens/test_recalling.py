@@ -8,8 +8,8 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from phichat.errors import UnavailableError
-from phichat.screens.desk import Desk
-from phichat.screens.recalling import RecallScreen
+from phichat.screens.chat.desk import Desk
+from phichat.screens.chat.recalling import RecallScreen
 from tests.screens.driving import ask, chat, phase, picture, prompt, settled, until, write
 from tests.screens.scripted import Script
 

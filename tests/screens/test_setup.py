@@ -15,7 +15,7 @@ from phichat.backends.local.backend import LocalBackend
 from phichat.backends.local.settings import LocalSettings
 from phichat.history import Conversation
 from phichat.paths import user_folders
-from phichat.screens.setup import SetupScreen
+from phichat.screens.configure.setup import SetupScreen
 from phichat.workflow.beginning import likely_folder
 from tests.screens.driving import ask, phase, picture, prompt, settled, shown_answer, until, write
 from tests.screens.scripted import Script, have_weights, opener

@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 from phichat.backends.base import Deployment, DeploymentState, Usage
 from phichat.errors import UnavailableError
 from phichat.history import Conversation, StoredMessage
-from phichat.screens.branches import source_of, turns_of
-from phichat.screens.messages import LINE, note
+from phichat.screens.chat.branches import source_of, turns_of
+from phichat.screens.chat.messages import LINE, note
 from tests.screens.driving import ask, chat, picture, settled, until
 from tests.screens.scripted import Script
 

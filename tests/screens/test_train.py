@@ -12,7 +12,7 @@ from phichat.app import PhichatApp
 from phichat.backends.base import Estimate
 from phichat.errors import UnavailableError
 from phichat.events import Log, Metric, Status, Step
-from phichat.screens.compare import CompareScreen
+from phichat.screens.compare.screen import CompareScreen
 from phichat.screens.question import Question
 from phichat.testing.harness import ignore
 from phichat.workflow import Project
@@ -374,7 +374,7 @@ async def test_a_backend_that_cannot_even_estimate_is_told_in_place_of_the_setti
 ) -> None:
     await opened(pilot, script)
     schooling.prepare(project(pilot))
-    monkeypatch.setattr("phichat.screens.train_work.outlook", refuse)
+    monkeypatch.setattr("phichat.screens.train.work.outlook", refuse)
     await pilot.press("alt+3")
     await shows(pilot, "Nobody answers.", "phichat check", "^r Try again")
     monkeypatch.undo()

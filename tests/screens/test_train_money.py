@@ -13,8 +13,8 @@ from phichat.app import PhichatApp
 from phichat.backends.base import Job, Report, TrainSpec
 from phichat.errors import AuthError
 from phichat.events import Event, Progress, Status
-from phichat.screens import train_work
-from phichat.screens.sign_in import SignInScreen
+from phichat.screens.configure.sign_in import SignInScreen
+from phichat.screens.train import work as train_work
 from phichat.workflow.training import Training
 from tests.screens import states_azure
 from tests.screens.driving import picture, until, write

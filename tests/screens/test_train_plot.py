@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from phichat.screens.train_plot import Series, draw
+from phichat.screens.train.plot import Series, draw
 
 
 def lines(*series: Series, width: int = 40, height: int = 10, steps: int | None = None) -> list[str]:

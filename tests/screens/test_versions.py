@@ -9,7 +9,7 @@ from phichat.backends.base import Message
 from phichat.errors import UnavailableError
 from phichat.history import Conversation, ConversationLog
 from phichat.history.notes import Note
-from phichat.screens.messages import Answer, Question
+from phichat.screens.chat.messages import Answer, Question
 from phichat.workflow import Project
 from tests.screens.driving import ask, chat, picture, prompt, settled, until, write
 from tests.screens.scripted import Script

@@ -1,0 +1,1 @@
+"""The screen Chat, and what a conversation is made of."""

@@ -1,0 +1,1 @@
+"""The screen Configure, the set-up, and what makes a place ready."""

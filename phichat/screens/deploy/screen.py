@@ -1,0 +1,414 @@
+"""The screen Deploy: what answers chats, on any backend, and how another model gets there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from textual import events
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import OptionList, Static
+
+from phichat.backends.base import DeploymentState, Job, Resource
+from phichat.errors import PhichatError
+from phichat.screens.background import Done, Happened, Refused
+from phichat.screens.choice import Choice
+from phichat.screens.deploy.keys import KEYS, SHELL
+from phichat.screens.deploy.named import NamedModel
+from phichat.screens.deploy.plan import plan, question
+from phichat.screens.deploy.rows import about, alive, everything, listed, name_of
+from phichat.screens.deploy.story import Story
+from phichat.screens.deploy.work import (
+    Candidate,
+    Priced,
+    Said,
+    Seen,
+    Work,
+)
+from phichat.screens.listing import Listing
+from phichat.screens.question import Question
+from phichat.screens.session import Session, short_name
+from phichat.screens.stage import StageScreen
+from phichat.screens.train.panels import Trouble
+
+if TYPE_CHECKING:
+    from phichat.workflow import Project
+
+Place = Literal["opening", "trouble", "list", "choose"]
+OF_ONE = ("use", "call", "logs", "shift", "delete")
+"""What is done with the deployment under the cursor."""
+OF_ALL = ("new", "rollback", "down", "stop")
+
+
+class DeployScreen(StageScreen):
+    """The deployments above, and below what is done with them."""
+
+    stage = "deploy"
+    SHELL: ClassVar[Mapping[str, str]] = SHELL
+    CSS_PATH = "screen.tcss"
+    HELP = """
+## Deploy
+
+The deployments of this project: which model each serves, how many of the requests it answers, whether it
+is healthy, and what it costs. N makes another model answer, after a look at the steps and the price; Enter
+lets the chats be with the deployment under the cursor. What others have made can only be chatted with.
+"""
+    BINDING_GROUP_TITLE = "Deploy"
+    BINDINGS: ClassVar[list[BindingType]] = KEYS
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.place: Place = "opening"
+        self.work = Work(session, self)
+        self.states: dict[str, DeploymentState] = {}
+        self.resources: Sequence[Resource] = ()
+        self.deploying = False
+        self._candidates: list[Candidate] = []
+        self._obstacle = Trouble()
+        self._list = Listing(id="deployments")
+        self._models = Listing(id="models")
+        self._named = NamedModel()
+        self._story = Story(follows=True)
+        self._project: Project | None = None
+
+    def body(self) -> ComposeResult:
+        with Vertical(id="deploy"):
+            yield self._obstacle
+            with Vertical(id="there"):
+                yield Static(id="nothing")
+                yield self._list
+                yield Static(id="deploy-about")
+                yield Horizontal(*(Choice(f"deploy.{name}") for name in OF_ONE), classes="choices")
+                yield Static(id="deploy-alive")
+                yield Horizontal(*(Choice(f"deploy.{name}") for name in OF_ALL), classes="choices")
+                with VerticalScroll(id="story"):
+                    yield self._story
+            with Vertical(id="choosing"):
+                yield Static("Which model? Enter deploys it.", classes="title")
+                yield self._models
+                yield self._named
+
+    def on_mount(self) -> None:
+        self._go("opening")
+
+    async def session_changed(self) -> None:
+        problem = self.session.readiness.problem
+        if self.session.project is None and problem:
+            await self._fail(problem)
+        elif self.session.project is not self._project:
+            # Another one, too, after the configuration was saved: nothing of the one before holds.
+            self._project = self.session.project
+            await self._begin_anew()
+
+    def on_screen_resume(self) -> None:
+        if self._project:
+            self.work.look()
+
+    async def _begin_anew(self) -> None:
+        """See what the project has deployed."""
+        self._go("opening")
+        if self._project:
+            self.work.look()
+
+    def deploy(self, model: Job | str, *, then_chat: bool = False) -> None:
+        """Deploy a model, after a question where it costs or has to be downloaded; then, if wanted, chat."""
+        self._go("list")
+        self._begin(f"Deploying {model.id if isinstance(model, Job) else short_name(model)}")
+        self.deploying = True
+        self.refresh_bindings()
+        self.work.price(model, then_chat=then_chat)
+
+    # What was found and done
+
+    def on_seen(self, event: Seen) -> None:
+        """The deployments are known, and the models that could be deployed."""
+        self.states = {state.deployment.id: state for state in event.states}
+        self.resources = event.resources
+        shared = self.work.supports("set_traffic")
+        head, rows = listed(event.states, event.resources, self.session.answering, shared=shared)
+        self._list.show(head, rows)
+        self._list.display = bool(rows)
+        self._tell_about()
+        self.query_one("#nothing", Static).update("" if rows else "Nothing is deployed yet.")
+        self.query_one("#nothing").display = not rows
+        self._candidates = list(event.candidates)
+        models = {
+            str(at): [Content(each.name), Content(each.about)] for at, each in enumerate(event.candidates)
+        }
+        self._models.show(["Model", ""], models)
+        if self.place in ("opening", "trouble"):
+            self._go("list")
+        self.refresh_bindings()
+
+    def on_priced(self, event: Priced) -> None:
+        """What it would take is known: what costs or has to be downloaded is asked about."""
+        asked = question(event.spec, event.estimate)
+        if not asked:
+            self.work.deploy(event.model, then_chat=event.then_chat)
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.work.deploy(event.model, then_chat=event.then_chat)
+            else:
+                self._end("Not deployed.")
+
+        self._end("")
+        self.app.push_screen(Question(asked, details=plan(event)), answered)
+
+    def on_happened(self, event: Happened) -> None:
+        self._story.tell(event.event)
+
+    async def on_done(self, event: Done) -> None:
+        """It is done; who wanted to chat goes there."""
+        self._end(event.told)
+        self.work.look()
+        self.session.look_soon()
+        if event.then_chat and self.is_current:
+            await self.run_action("app.go('chat')")
+
+    def on_said(self, event: Said) -> None:
+        self._end("")
+        self._story.say(event.title, event.text)
+
+    async def on_refused(self, event: Refused) -> None:
+        """Something could not be done, or was not wanted any more."""
+        if event.about == "look" and event.problem and self.place in ("opening", "trouble"):
+            await self._fail(event.problem)
+            return
+        self._end("")
+        if event.problem:
+            self._story.halt()
+            await self.show_problem(event.problem)
+        elif event.about == "deploy":
+            self._end("Stopped. What runs already runs on.")
+
+    # What the keys do
+
+    def action_new(self) -> None:
+        """Choose a model to deploy."""
+        if self._project:
+            self._named.home = self._project.loaded.cwd
+        self._models.go_to("0")  # the newest
+        self._go("choose")
+
+    def action_use(self) -> None:
+        """Chat with the deployment under the cursor."""
+        if state := self.selected:
+            self._begin(f"Turning to {state.deployment.id}")
+            self.work.use(state)
+
+    def action_call(self) -> None:
+        """Ask the deployment under the cursor something."""
+        if state := self.selected:
+            self._begin(f"Asking {state.deployment.id}")
+            self.work.call(state.deployment)
+
+    def action_logs(self) -> None:
+        """Read what the deployment under the cursor has written."""
+        if state := self.selected:
+            self._begin(f"Reading the log of {state.deployment.id}")
+            self.work.logs(state.deployment)
+
+    def action_shift(self) -> None:
+        """Choose how many of the requests the deployment under the cursor is to answer."""
+        from phichat.screens.deploy.share import GRADUALLY, ShareScreen
+
+        state = self.selected
+        if state is None:
+            return
+
+        def chosen(percent: int | None) -> None:
+            if percent == GRADUALLY:
+                self._begin(f"Sending more and more requests to {state.deployment.id}")
+                self.work.shift_gradually(state.deployment)
+            elif percent:
+                share = "all" if percent == 100 else f"{percent} % of the"
+                self._begin(f"Sending {share} requests to {state.deployment.id}")
+                self.work.shift(state.deployment, percent)
+
+        others = any(each.traffic and each.healthy for each in self._beside(state))
+        self.app.push_screen(ShareScreen(name_of(state), state.traffic, others=others), chosen)
+
+    def action_rollback(self) -> None:
+        """Give all requests back to the deployment that answered before."""
+        self._begin("Rolling back")
+        self.work.rollback()
+
+    def action_delete(self) -> None:
+        """Stop and delete the deployment under the cursor, after a question."""
+        state = self.selected
+        if state is None:
+            return
+        name = state.deployment.id
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._begin(f"Deleting {name}")
+                self.work.delete(state.deployment)
+
+        heirs = any(each.healthy for each in self._beside(state))
+        told = "Its model stays."
+        if state.endpoint and state.traffic:
+            rest = "The others answer its requests." if heirs else "Nobody answers its requests then."
+            told = f"{told} {rest}"
+        self.app.push_screen(Question(f"Stop and delete {name}?", told), answered)
+
+    def action_down(self) -> None:
+        """Stop and delete all that is alive, after a question."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._begin("Taking all down")
+                self.work.down(self.resources)
+
+        asked = "Stop and delete all that is alive? The models and the data stay."
+        self.app.push_screen(Question(asked, details=everything(self.resources)), answered)
+
+    def action_stop(self) -> None:
+        """Let go of what is being deployed."""
+        self.work.stop()
+
+    def action_flow(self) -> None:
+        """Serve, ask and evaluate the deployed model through a flow."""
+        from phichat.screens.flow.screen import FlowScreen
+
+        self.app.push_screen(FlowScreen(self.session))
+
+    async def carry_out(self, command: tuple[str, ...]) -> None:
+        match command:
+            case ("flow", *_):
+                from phichat.screens.flow.screen import FlowScreen
+
+                screen = FlowScreen(self.session)
+                await self.app.push_screen(screen)
+                await screen.carry_out(command)
+            case ("deploy",) if self.check_action("new", ()):
+                self.action_new()
+            case ("rollback",) if self.check_action("rollback", ()):
+                self.action_rollback()
+            case ("logs", name) if name in self.states and self.work.supports("logs"):
+                self._list.go_to(name)
+                self.action_logs()
+            case _:
+                await super().carry_out(command)
+
+    def action_back(self) -> None:
+        """Back to the deployments."""
+        self._go("list")
+
+    def action_reload(self) -> None:
+        """See what is deployed now."""
+        self.work.look()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option_list is self._models and event.option.id:
+            self.deploy(self._candidates[int(event.option.id)].model)
+        elif event.option_list is self._list:
+            self.action_use()
+
+    def on_named_model_chosen(self, event: NamedModel.Chosen) -> None:
+        self.deploy(event.model)
+
+    def on_key(self, event: events.Key) -> None:
+        """What is typed in the list of models names another one."""
+        typed = event.is_printable and event.character not in (None, " ")
+        if self.place == "choose" and self._models.has_focus and typed and not event.key.isdigit():
+            event.stop()
+            self._named.type(event.character or "")
+
+    def on_paste(self, event: events.Paste) -> None:
+        """So does what is pasted there."""
+        if self.place == "choose" and self._models.has_focus:
+            event.stop()
+            self._named.type(event.text.strip())
+
+    def on_option_list_option_highlighted(self) -> None:
+        self._tell_about()
+        self.refresh_bindings()
+
+    @property
+    def selected(self) -> DeploymentState | None:
+        """The deployment under the cursor."""
+        return self.states.get(self._list.selected or "")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Hide what cannot be done now, and what the backend cannot do at all."""
+        at_hand = self.place == "list" and not self.deploying
+        state = self.selected if at_hand else None
+        ours = state is not None and not state.foreign
+        match action:
+            case "new":
+                return at_hand and bool(self._candidates)
+            case "use" | "call":
+                return state is not None
+            case "delete":
+                return ours
+            case "down":
+                return at_hand and bool(self.resources) and self.work.supports("remove")
+            case "logs":
+                return ours and self.work.supports("logs")
+            case "shift":
+                shared = ours and self.work.supports("set_traffic")
+                return shared and state is not None and state.healthy and state.traffic < 100
+            case "rollback":
+                before = any(each.previous and each.healthy for each in self.states.values())
+                return at_hand and before and self.work.supports("set_traffic")
+            case "stop":
+                return self.deploying
+            case "flow":
+                return at_hand
+            case "back":
+                return self.place == "choose"
+            case "reload":
+                return self.session.project is not None and not self.deploying
+        return super().check_action(action, parameters)
+
+    def _beside(self, state: DeploymentState) -> list[DeploymentState]:
+        """The other deployments of its endpoint."""
+        same = (each for each in self.states.values() if each.endpoint and each.endpoint == state.endpoint)
+        return [each for each in same if each.deployment != state.deployment]
+
+    def _tell_about(self) -> None:
+        """Say more of the deployment under the cursor, and what costs beside the deployments."""
+        state = self.selected
+        told = about(state, self.resources) if state else Content("")
+        rest = alive(self.states, self.resources)
+        for name, text in (("#deploy-about", told), ("#deploy-alive", Content(rest))):
+            self.query_one(name, Static).update(text)
+            self.query_one(name).display = bool(text.plain)
+
+    def _begin(self, told: str) -> None:
+        self.call_later(self.clear_problem)
+        self._story.begin(told)
+        self.bar.activity = told[:1].lower() + told[1:].partition(" ")[0]
+        self.bar.show()
+
+    def _end(self, told: str) -> None:
+        self.deploying = False
+        self.bar.activity = ""
+        self.bar.show()
+        if told:
+            self._story.end(told)
+        self.refresh_bindings()
+
+    def _go(self, place: Place) -> None:
+        """Show one of the places of this screen."""
+        self.place = place
+        self._obstacle.display = place == "trouble"
+        self.query_one("#there").display = place == "list"
+        self.query_one("#choosing").display = place == "choose"
+        if place == "list" and self._list.display:
+            self._list.focus()
+        elif place == "choose":
+            self._models.focus()
+        else:
+            self.set_focus(None)
+        self.refresh_bindings()
+
+    async def _fail(self, problem: PhichatError) -> None:
+        await self._obstacle.show(problem, "deploy.reload" if self.session.project else "model.retry")
+        self._go("trouble")

@@ -1,0 +1,1 @@
+"""The flow server, beside the screen Deploy."""
