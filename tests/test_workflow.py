@@ -28,7 +28,7 @@ from phichat.backends.base import (
 )
 from phichat.errors import BackendError, ConfigError, NotFoundError, PhichatError, PluginError
 from phichat.events import Event, Metric, Piece, Reply, Status
-from phichat.workflow import Project
+from phichat.workflow import Project, rollout
 from phichat.workflow import project as project_module
 from tests.screens.scripted import OneBackend, Script, ScriptedBackend
 
@@ -284,6 +284,7 @@ async def test_only_a_deployment_with_an_endpoint_can_take_over_its_requests(
     memory: type[Memory], tmp_path: Path
 ) -> None:
     project = opened(memory, tmp_path)
-    alone = await project.deploy(None, lambda event: None, name="looks/shared")
-    with pytest.raises(NotFoundError, match="'looks/shared' shares no requests"):
-        await project.serving.shift(alone, lambda event: None)
+    await project.deploy(None, lambda event: None, name="looks/shared")
+    assert "looks/shared" in [state.deployment.id for state in await project.deployments()]
+    with pytest.raises(ConfigError, match="No deployment with requests to share is called 'looks/shared'"):
+        await rollout.shift(project, {"looks/shared": 100}, lambda event: None)

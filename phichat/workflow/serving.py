@@ -193,22 +193,6 @@ class Serving:
         except FileNotFoundError:
             return ""
 
-    async def shift(self, deployment: Deployment, report: Report) -> None:
-        """Let one deployment answer all requests of its endpoint: a new one, or an earlier one again.
-
-        Raises:
-            NotFoundError: it shares no requests with others.
-        """
-        states = await self.states()
-        mine = next((state.endpoint for state in states if state.deployment.id == deployment.id), "")
-        if not mine:
-            told = f"The deployment {deployment.id!r} shares no requests with others."
-            raise NotFoundError(told, "phichat status")
-        same = [state.deployment.id for state in states if state.endpoint == mine]
-        weights = {name: 100 if name == deployment.id else 0 for name in same}
-        await self.set_traffic(mine, weights, report)
-        await asyncio.to_thread(self._turning_file.unlink, missing_ok=True)
-
     async def set_traffic(self, endpoint: str, weights: Mapping[str, int], report: Report) -> None:
         """Share an endpoint's requests among its deployments, in percent; see `phichat.workflow.rollout`."""
         await self._guard.call(self._backend().set_traffic(endpoint, weights, report))
