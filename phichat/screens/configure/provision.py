@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -118,8 +117,6 @@ each part is made once and found again the next time. Escape stops between two p
     async def _look(self) -> None:
         try:
             self.post_message(self.Planned(await self._project.provision_plan()))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             self.post_message(self.Failed(error))
 
@@ -128,8 +125,6 @@ each part is made once and found again the next time. Escape stops between two p
         try:
             await self._project.provision(self._report)
             self.post_message(self.Done())
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             self.post_message(self.Failed(error))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -104,8 +103,6 @@ closes by itself. Your password is never asked for here. Escape gives it up.
     async def _sign_in(self) -> None:
         try:
             self.post_message(self.Done(await self._project.sign_in(self._report)))
-        except asyncio.CancelledError:
-            raise
         except Exception as error:
             self.post_message(self.Failed(error))
 
