@@ -138,3 +138,7 @@ def parse(line: str) -> Event:
 def dump(event: BaseEvent) -> str:
     """The event as one line of JSON, without a line end."""
     return event.model_dump_json(exclude_none=True)
+
+
+def unheard(event: object) -> None:
+    """A report for what nobody waits to hear."""

@@ -31,7 +31,7 @@ from phichat.backends.base import (
 from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
 from phichat.errors import PhichatError, PluginError
-from phichat.events import Event, Piece, Progress, Reply, Step
+from phichat.events import Event, Piece, Progress, Reply, Step, unheard
 from phichat.history import HistoryStore, Merged
 from phichat.paths import Folders, state_folder, user_folders
 from phichat.runs import Run
@@ -40,7 +40,7 @@ from phichat.workflow.conversations import Conversations
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.keeping import StoreName, check_history, move_history, open_history
 from phichat.workflow.money import Spending, affordable
-from phichat.workflow.serving import Serving, unheard
+from phichat.workflow.serving import Serving
 from phichat.workflow.training import Training
 
 if TYPE_CHECKING:

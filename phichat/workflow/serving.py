@@ -22,6 +22,7 @@ from phichat.backends.base import (
 )
 from phichat.config import Config
 from phichat.errors import ConfigError, NotFoundError, UnavailableError
+from phichat.events import unheard
 from phichat.paths import write_atomic
 from phichat.workflow import lifetimes
 from phichat.workflow.guard import Guard
@@ -35,10 +36,6 @@ class _Current(Value):
     base_model: str
     spec: DeploySpec
     deployment: Deployment
-
-
-def unheard(event: object) -> None:
-    """A report for what nobody waits to hear."""
 
 
 class Serving:

@@ -15,7 +15,7 @@ from phichat.backends.azureml.refs import Ref, deployment_name, endpoint_name
 from phichat.backends.azureml.registering import Model
 from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Message
 from phichat.errors import BackendError, UnavailableError
-from phichat.events import Log, Step
+from phichat.events import Log, Step, unheard
 
 if TYPE_CHECKING:
     from phichat.backends.azureml.arm import Json
@@ -77,7 +77,7 @@ class Deploying:
 
     async def plan(self, spec: DeploySpec) -> list[Step]:
         """What `deploy` would do; only looks."""
-        wanted = await self._wanted(spec, _ignore, pull=False)
+        wanted = await self._wanted(spec, unheard, pull=False)
         workspace, ref = self._workspace, wanted.ref
         endpoint = await self._endpoints.find(ref.endpoint)
         there = endpoint is not None and await self._endpoints.deployment(ref) is not None
@@ -275,7 +275,3 @@ def _cause(lines: list[str], error: BackendError) -> BackendError:
             return BackendError(f"The container could not serve the model: {said}", ABOVE)
     known = diagnose("\n".join(lines)) if lines else None
     return type(known)(f"The container failed. {known.message}", known.hint) if known else error
-
-
-def _ignore(event: object) -> None:
-    """For what nobody waits to hear."""

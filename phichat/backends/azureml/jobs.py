@@ -15,7 +15,7 @@ from phichat.backends.azureml.assets import Base
 from phichat.backends.azureml.storage import uri
 from phichat.backends.base import EvalSpec, Job, TrainSpec
 from phichat.errors import BackendError, NotFoundError, UnavailableError
-from phichat.events import Status, Step
+from phichat.events import Status, Step, unheard
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,7 +84,7 @@ class Jobs:
     async def plan(self, spec: TrainSpec) -> list[Step]:
         """What `submit` would do; only looks."""
         self._legal(spec.name)
-        wanted, _ = await self._needs(spec, _ignore, pull=False)
+        wanted, _ = await self._needs(spec, unheard, pull=False)
         steps = [await needs.planned(need) for need in wanted]
         try:
             last = (await self.attempts(spec.name))[-1]
@@ -280,7 +280,3 @@ def _digest(file: Path) -> str:
 
 def _kind(spec: TrainSpec | EvalSpec) -> str:
     return "train" if isinstance(spec, TrainSpec) else "eval"
-
-
-def _ignore(event: object) -> None:
-    """For what nobody waits to hear."""

@@ -33,7 +33,7 @@ from phichat.backends.local.settings import LocalSettings
 from phichat.backends.local.training import FACTS
 from phichat.backends.locks import locked
 from phichat.errors import BackendError, ConfigError, NotFoundError
-from phichat.events import Event, Step
+from phichat.events import Step, unheard
 from phichat.paths import bundled, write_atomic
 
 HOST = "127.0.0.1"
@@ -137,7 +137,7 @@ class Serving:
         """
         record = self._read(name)
         if await self._servers.doing(name) != "ready":
-            await self.deploy(record.spec, _ignore)
+            await self.deploy(record.spec, unheard)
         key = (self._folder(name) / "key").read_text(encoding="utf-8")
         return Access(base_url=f"{self._servers.url(name)}/v1", key=key, model=record.title)
 
@@ -246,7 +246,3 @@ def _template(folder: Path) -> str:
 
 def _label(model: Job | str) -> str:
     return model.id if isinstance(model, Job) else model
-
-
-def _ignore(event: Event) -> None:
-    """For what nobody waits to hear."""

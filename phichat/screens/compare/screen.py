@@ -19,6 +19,7 @@ from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from phichat.errors import PhichatError
+from phichat.events import unheard
 from phichat.screens.chat.prompt import Prompt
 from phichat.screens.compare.round import PLACES, Ballot, Column, Round, Speaker
 from phichat.screens.session import Session, problem_of
@@ -214,7 +215,7 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
             for role, text in zip(("user", "assistant"), said, strict=True)
         ]
         try:
-            deployment = speaker.deployment or await serving(project, speaker.side, _ignore)
+            deployment = speaker.deployment or await serving(project, speaker.side, unheard)
             speaker.deployment = deployment
             parts = project.chat(
                 [*turns, Turn(role="user", content=question)],
@@ -339,7 +340,3 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
             case "sides" | "blind" | "anew":
                 return self._pair is not None and not self._answering
         return True
-
-
-def _ignore(event: object) -> None:
-    """For what the column has no room to tell."""
