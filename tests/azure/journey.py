@@ -241,6 +241,8 @@ async def journey(cloud: Cloud, folder: Path, base_model: Path, **settings: obje
         "base_model": str(base_model),
         "backends": {"azureml": told},
         "train": chosen,
+        # The model has hardly learned anything: drawn at random, an answer may end with its first word.
+        "chat": {"temperature": 0.0},
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "phichat.toml").write_text(tomlkit.dumps(config), encoding="utf-8")
