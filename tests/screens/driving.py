@@ -49,6 +49,19 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
     await pilot.pause()
 
 
+async def still(pilot: Pilot[None]) -> None:
+    """Wait until nothing moves any more, for a picture that is the same on a machine that is busy."""
+    before: list[Strip] = []
+    same = 0
+    deadline = time.monotonic() + 30
+    while same < 3:
+        assert time.monotonic() < deadline, f"It never came to rest:\n{picture(pilot)}"
+        await pilot.pause(0.02)
+        now = strips(pilot)
+        same = same + 1 if now == before else 0
+        before = now
+
+
 async def settled(pilot: Pilot[None]) -> None:
     """Wait until every answer is shown to its end."""
     at_work = ("answer", "pump")

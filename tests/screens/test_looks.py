@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pytest_textual_snapshot import SVGImageExtension
 from rich.color import Color
 from rich.segment import Segment
+from syrupy.assertion import SnapshotAssertion
+from textual.notifications import Notification
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets._footer import FooterKey
 
 from phichat.app import PhichatApp
 from phichat.screens import themes
-from tests.screens.driving import strips
+from tests.screens.driving import still, strips
 from tests.screens.scripted import Script, have_weights, opener
 from tests.screens.states import STATES, WITHOUT_WEIGHTS
 
@@ -24,45 +27,42 @@ READABLE = 4.5
 """WCAG 2.2, success criterion 1.4.3: the least contrast of text that everybody can read."""
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the application tells stays for longer than a picture takes on the busiest machine."""
+    monkeypatch.setattr(Notification, "time_left", 600.0)
+
+
 @pytest.fixture
-def make_app(script: Script, folder: Path, cache: Path) -> Callable[[str, str], PhichatApp]:
-    def make(state: str, theme: str) -> PhichatApp:
-        if state not in WITHOUT_WEIGHTS:
-            have_weights(cache)
-        app = PhichatApp(opener(script, folder))
-        app.animation_level = "none"
-        app.theme = theme
-        return app
-
-    return make
+def snapshot(snapshot: SnapshotAssertion) -> SnapshotAssertion:
+    """The pictures of the last time somebody looked."""
+    return snapshot.use_extension(SVGImageExtension)
 
 
-@pytest.mark.parametrize("theme", [themes.DARK.name, themes.LIGHT.name])
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
 @pytest.mark.parametrize("state", STATES)
-def test_it_looks_as_before_and_can_be_read(
-    snap_compare: Callable[..., bool],
-    make_app: Callable[[str, str], PhichatApp],
-    script: Script,
-    state: str,
-    size: tuple[int, int],
-    theme: str,
+async def test_it_looks_as_before_and_can_be_read(
+    snapshot: SnapshotAssertion, script: Script, folder: Path, cache: Path, state: str, size: tuple[int, int]
 ) -> None:
-    faint: set[tuple[str, str]] = set()
-    strange: set[Color] = set()
-    cut: set[str] = set()
-
-    async def reach(pilot: Pilot[None]) -> None:
+    if state not in WITHOUT_WEIGHTS:
+        have_weights(cache)
+    app = PhichatApp(opener(script, folder))
+    app.animation_level = "none"
+    pictures: dict[str, str] = {}
+    async with app.run_test(size=size, notifications=True) as pilot:
         await STATES[state](pilot, script)
-        faint.update((text, f"{ratio:.1f}") for text, ratio in contrasts(pilot) if ratio < READABLE)
-        cut.update(cut_off(pilot))
-        if size == SMALL and theme == themes.DARK.name:
-            strange.update(await colours_of_our_own(pilot))
-
-    assert snap_compare(make_app(state, theme), terminal_size=size, run_before=reach)
-    assert not faint
-    assert not cut, "The footer has no room for it."
-    assert not strange, "The terminal's own colours are left to the terminal."
+        for theme in (themes.LIGHT.name, themes.DARK.name):
+            app.theme = theme
+            await still(pilot)
+            pictures[theme] = app.export_screenshot(title=app.title, simplify=True)
+            faint = {(text, f"{ratio:.1f}") for text, ratio in contrasts(pilot) if ratio < READABLE}
+            assert not faint, theme
+        assert not cut_off(pilot), "The footer has no room for it."
+        if size == SMALL:
+            strange = await colours_of_our_own(pilot)
+            assert not strange, "The terminal's own colours are left to the terminal."
+    for theme, picture in pictures.items():
+        assert picture == snapshot(name=theme)
 
 
 def cut_off(pilot: Pilot[None]) -> set[str]:
@@ -89,7 +89,8 @@ async def colours_of_our_own(pilot: Pilot[None]) -> set[Color]:
 def words(pilot: Pilot[None]) -> Iterator[Segment]:
     """What has letters or digits in it, where one looks; lines and blocks are decoration."""
     screen = pilot.app.screen
-    region = screen.children[0].region if isinstance(screen, ModalScreen) else screen.region
+    dialog = (child for child in screen.children if not child.has_class("-textual-system"))
+    region = next(dialog).region if isinstance(screen, ModalScreen) else screen.region
     for line in strips(pilot)[region.y : region.bottom]:
         yield from (
             segment for segment in line.crop(region.x, region.right) if any(map(str.isalnum, segment.text))
