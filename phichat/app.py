@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.dom import DOMNode
 from textual.message import Message
@@ -23,6 +23,7 @@ from phichat.screens import themes
 from phichat.screens.activity import News
 from phichat.screens.app_keys import KEYS, SHELL
 from phichat.screens.attention import Attention
+from phichat.screens.clipboard import Copy, CopyingApp
 from phichat.screens.keymap import is_plain, keep_alt_digits, name_keys, settle
 from phichat.screens.keys import JUMP, Action, actions
 from phichat.screens.readiness import Obstacle
@@ -49,7 +50,7 @@ def run(open_project: Callable[[], Project]) -> int:
     return app.return_code or 0
 
 
-class PhichatApp(App[None], inherit_bindings=False):
+class PhichatApp(CopyingApp, inherit_bindings=False):
     """From nothing to chatting with a model of one's own."""
 
     TITLE = "phichat"
@@ -232,8 +233,7 @@ class PhichatApp(App[None], inherit_bindings=False):
     async def perform(self, found: Remedy) -> None:
         """Do what mends something."""
         if found.text:
-            self.copy_to_clipboard(found.text)
-            self.notify(f"Sent to the clipboard of your terminal: {found.text}", markup=False)
+            self.post_message(Copy(found.text, f"The command {found.text}"))
             return
         if found.command[:2] == ("models", "pull") and found.command[2:] == (self.session.base_model,):
             self.action_download()

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phichat.screens.clipboard import Copy
+
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -16,9 +18,8 @@ def browse(app: App[None], place: str) -> None:
     if sys.platform in ("darwin", "win32") or os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}:
         app.open_url(place if "://" in place else Path(place).as_uri())
         return
-    app.copy_to_clipboard(place)
     what = "address" if "://" in place else "path"
-    app.notify(f"There is no browser here. Its {what} was copied: {place}", markup=False)
+    app.post_message(Copy(place, f"There is no browser here. The {what} {place}"))
 
 
 def show_page(app: App[None], page: tuple[str, str]) -> None:

@@ -1,12 +1,10 @@
-"""Earlier conversations, the options of one, the clipboard, and the way back to data."""
+"""Earlier conversations, the options of one, and the way back to data."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-import pyperclip
-import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
@@ -168,29 +166,6 @@ async def test_an_option_that_cannot_be_is_told_and_does_not_hold(pilot: Pilot[N
     chat(pilot).query_one("#option-temperature", Input).value = "5"
     await until(pilot, lambda: "✗ Temperature must be at most 2, not 5." in picture(pilot))
     assert chat(pilot).conversation.options is None
-
-
-async def test_the_clipboard_of_the_machine_comes_first_and_which_it_was_is_said(
-    pilot: Pilot[None], script: Script, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken: list[str] = []
-    monkeypatch.setattr(pyperclip, "copy", taken.append)
-    monkeypatch.delenv("SSH_CONNECTION", raising=False)
-    script.say("Look:\n\n```python\na = 1\n```\n\n```\nb\n```\n")
-    await ask(pilot, "Code?")
-    await settled(pilot)
-    for number, block in enumerate(("a = 1\n", "b\n", "a = 1\n"), start=1):
-        await pilot.press("shift+tab" if number == 1 else "tab")
-        chat(pilot).query("Answer").last().focus()
-        await pilot.press("b")
-        await until(pilot, lambda: len(taken) == number)  # noqa: B023 - it is awaited at once
-        assert taken[-1] == block
-    told = [notification.message for notification in pilot.app._notifications]
-    assert "Code block 2 of 2 is in the clipboard of this machine." in told
-    monkeypatch.setenv("SSH_CONNECTION", "1.2.3.4 5 6.7.8.9 22")
-    await pilot.press("ctrl+o")
-    await until(pilot, lambda: pilot.app.clipboard.startswith("Look:"))
-    assert len(taken) == 3
 
 
 async def test_an_edited_answer_becomes_a_row_that_training_takes(

@@ -28,8 +28,8 @@ def without_browser(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
 
 
-def copied(pilot: Pilot[None]) -> str:
-    return pilot.app.clipboard
+async def copied(pilot: Pilot[None], text: str) -> None:
+    await until(pilot, lambda: pilot.app.clipboard == text)
 
 
 async def checked(pilot: Pilot[None], script: Script, name: str) -> None:
@@ -63,9 +63,9 @@ async def test_an_expired_sign_in_is_mended_here_and_checked_again(app: PhichatA
         assert "https://login.microsoft.com/device" in picture(pilot)
         assert "until 15:20" in picture(pilot)
         await pilot.press("c")
-        assert copied(pilot) == "ABCD1234E"
+        await copied(pilot, "ABCD1234E")
         await pilot.press("o")
-        assert copied(pilot) == "https://login.microsoft.com/device"
+        await copied(pilot, "https://login.microsoft.com/device")
         script.checks = [Check(name="sign-in", ok=True, detail="DeviceCodeCredential")]
         script.signed.set()
         await until(pilot, lambda: "1 of 1 are in place." in picture(pilot))
@@ -168,7 +168,7 @@ async def test_what_fails_says_what_to_do(app: PhichatApp, script: Script) -> No
         await states_azure.refused(pilot, script)
         assert "new limit 24" in " ".join(picture(pilot).replace("█", "").split())
         await pilot.press("o")
-        assert copied(pilot) == PAGE
+        await copied(pilot, PAGE)
         await until(pilot, lambda: "What to fill in there" in picture(pilot))
         assert NUMBERS in " ".join(note.message for note in pilot.app._notifications)
 
@@ -193,7 +193,7 @@ async def test_quota_is_asked_for_here_or_on_the_page(app: PhichatApp, script: S
         assert "Enter: Make it ready here · o: Open the page" in picture(pilot)
         assert "24 needed, 0 of 0 free" in picture(pilot)
         await pilot.press("o")
-        assert copied(pilot) == PAGE
+        await copied(pilot, PAGE)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ProvisionScreen))
 

@@ -217,7 +217,7 @@ async def test_a_report_without_a_browser_is_named(
     monkeypatch.setattr(pilot.app, "open_url", lambda url: pages.append(url))
     await ended(pilot, script)
     await pilot.press("o")
-    assert pilot.app.clipboard == "/project/evaluation/report.html"
+    await until(pilot, lambda: pilot.app.clipboard == "/project/evaluation/report.html")
     monkeypatch.setenv("DISPLAY", ":0")
     await pilot.press("o")
     assert pages == ["file:///project/evaluation/report.html"]

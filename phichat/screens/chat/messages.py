@@ -14,6 +14,7 @@ from textual.widgets import Static
 
 from phichat.screens.chat.conversation import Turn, Versions
 from phichat.screens.chat.markdown import StreamedMarkdown, code_blocks
+from phichat.screens.clipboard import Copy
 from phichat.screens.panels import ErrorPanel
 from phichat.screens.wording import plural
 
@@ -92,14 +93,6 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
         ),
     ]
 
-    class Copy(Message):
-        """The person wants this text in the clipboard."""
-
-        def __init__(self, text: str, what: str) -> None:
-            super().__init__()
-            self.text = text
-            self.what = what
-
     class Wish(Message):
         """The person wants something of what was said."""
 
@@ -131,7 +124,7 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
 
     def action_copy(self) -> None:
         """Ask for the message to be copied."""
-        self.post_message(self.Copy(self.text, "The message"))
+        self.post_message(Copy(self.text, "The message"))
 
     def action_code(self) -> None:
         """Ask for one of its code blocks to be copied, at each press the next."""
@@ -139,7 +132,7 @@ such as `‹ 2/3 ›`: Left and Right go between them, and nothing that was said
         at = self._copied % len(blocks)
         self._copied += 1
         which = f"Code block {at + 1} of {len(blocks)}" if len(blocks) > 1 else "The code block"
-        self.post_message(self.Copy(blocks[at], which))
+        self.post_message(Copy(blocks[at], which))
 
     def action_edit(self) -> None:
         """Ask for the message to be changed."""

@@ -18,6 +18,7 @@ from phichat.screens.chat.conversation import Conversation, Turn
 from phichat.screens.chat.desk import Desk
 from phichat.screens.chat.keys import KEYS
 from phichat.screens.chat.talk import TalkScreen
+from phichat.screens.clipboard import Copy
 from phichat.screens.session import Session, problem_of
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         self._aside: Sidebar | OptionsPanel | None = None
         """What is open beside the conversation."""
         self._latest: str | None = None
+        """The id of the conversation that was held last; empty: there is none; None: nobody has looked."""
         self._offered: tuple[str, ...] = ()
         """Held-out questions that the arrow keys bring."""
-        """The id of the conversation that was held last; empty: there is none; None: nobody has looked."""
 
     class Looked(Message):
         """Which conversation was held last is known."""
@@ -70,15 +71,6 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
 
     class Elsewhere(Message):
         """What was found is in another version of the conversation than was shown."""
-
-    class Copied(Message):
-        """Something is in a clipboard."""
-
-        def __init__(self, text: str, what: str, native: bool) -> None:
-            super().__init__()
-            self.text = text
-            self.what = what
-            self.native = native
 
     def body(self) -> ComposeResult:
         with Horizontal(id="room"), Vertical(id="talk"):
@@ -172,7 +164,7 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         """Copy the last answer."""
         answers = [turn.answer for turn in self.conversation.turns if turn.answer]
         if answers:
-            self._copy(answers[-1], "The last answer")
+            self.post_message(Copy(answers[-1], "The last answer"))
 
     async def action_chats(self) -> None:
         """Show the earlier conversations, or put them away."""
@@ -267,9 +259,6 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
             await self._transcript.show(self.conversation)
             self.refresh_bindings()
         self._transcript.anchor()
-
-    def on_said_copy(self, event: Said.Copy) -> None:
-        self._copy(event.text, event.what)
 
     async def on_said_learn(self, event: Said.Learn) -> None:
         """Make an answer a row of data, and say how to train on it."""
@@ -429,19 +418,3 @@ Shift+Tab goes up into the conversation, where single messages can be copied, ch
         self._fill_options()
         await self._transcript.show(conversation)
         self.refresh_bindings()
-
-    # The clipboard
-
-    @work(group="copy", exclusive=True, exit_on_error=False)
-    async def _copy(self, text: str, what: str) -> None:
-        from phichat.screens.chat.clipboard import native
-
-        self.post_message(self.Copied(text, what, await asyncio.to_thread(native, text)))
-
-    def on_chat_screen_copied(self, event: Copied) -> None:
-        if event.native:
-            self.notify(f"{event.what} is in the clipboard of this machine.", timeout=3)
-        else:
-            # Also where nobody hears it: no terminal says whether it takes what OSC 52 sends.
-            self.app.copy_to_clipboard(event.text)
-            self.notify(f"{event.what} was sent to the clipboard of your terminal (OSC 52).", timeout=3)

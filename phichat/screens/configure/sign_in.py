@@ -17,6 +17,7 @@ from textual.widgets import Static
 from phichat.events import Event, Status
 from phichat.screens.browsing import browse
 from phichat.screens.choice import Choice
+from phichat.screens.clipboard import Copy
 from phichat.screens.session import problem_of
 
 if TYPE_CHECKING:
@@ -138,8 +139,7 @@ closes by itself. Your password is never asked for here. Escape gives it up.
     def action_copy(self) -> None:
         """Copy the code."""
         if self._code:
-            self.app.copy_to_clipboard(self._code.code)
-            self.notify(f"Sent to the clipboard of your terminal: {self._code.code}", markup=False)
+            self.post_message(Copy(self._code.code, f"The code {self._code.code}"))
 
     def action_open(self) -> None:
         """Open the page on which the code is entered."""
