@@ -1,30 +1,50 @@
-"""What a training would take: shown before it begins, and asked about where it costs or will not fit."""
+"""What is about to be done and what it takes: shown before it begins, and asked about where it costs."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from phichat.cli.terminal import ask, can_ask, confirmed, narrate, out, size
+from phichat.cli.terminal import ask, can_ask, confirmed, narrate, out, out_json, size
+from phichat.events import Step, dump
 from phichat.workflow.estimates import price, tight, time_needed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from phichat.backends.base import Estimate, TrainSpec
     from phichat.workflow import Project
 
 HARDLY = "It will hardly fit. Lower --batch-size or --max-length, or take --method lora or another model."
 
 
-async def tell_plan(project: Project, spec: TrainSpec) -> None:
+async def tell_plan(project: Project, spec: TrainSpec, as_json: bool) -> None:
     """Write the steps that training would take to standard output, and what it would cost."""
-    for step in await project.plan(spec):
-        out(f"{step.state:8}  {step.name}  {step.detail}".rstrip())
+    show_steps(await project.plan(spec), as_json)
     tell_run(project, spec)
     estimate = await project.estimate(spec)
     tell_estimate(estimate)
     if tight(estimate):
         narrate(HARDLY)
-    narrate(f"Cost: {price(estimate) or 'nothing'}.")
+    tell_cost(estimate, as_json)
     project.affordable(estimate, spec, spec.max_usd)
+
+
+def show_steps(steps: Sequence[Step], as_json: bool) -> None:
+    """Write steps to standard output, one a line."""
+    for step in steps:
+        out(dump(step) if as_json else step_line(step))
+
+
+def step_line(step: Step) -> str:
+    """A step, for people."""
+    return f"{step.state:8}  {step.name}  {step.detail}".rstrip()
+
+
+def tell_cost(estimate: Estimate, as_json: bool) -> None:
+    """Say what it would cost; for a script, with all that is known of time and memory."""
+    if as_json:
+        out_json("estimate", estimate.model_dump())
+    narrate(f"Cost: {price(estimate) or 'nothing'}.")
 
 
 def tell_run(project: Project, spec: TrainSpec) -> None:

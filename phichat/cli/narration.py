@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from phichat.cli.terminal import size
-from phichat.events import BaseEvent, Progress, Status, Step
+from phichat.cli.guard import OutputClosedError
+from phichat.cli.terminal import out, size
+from phichat.events import BaseEvent, Progress, Status, Step, dump
 
 PATIENCE_S = 1.0
 """What is over sooner needs no telling."""
@@ -107,6 +108,22 @@ def narrated(*, plain: bool = False) -> Iterator[Narrator]:
         yield narrator
     finally:
         narrator.close()
+
+
+@contextlib.contextmanager
+def reported(as_json: bool) -> Iterator[Callable[[BaseEvent], None]]:
+    """A `Report` for whoever reads: each event as a line of data for a script, a narrator for people."""
+    if as_json:
+        yield _as_data
+        return
+    with narrated() as narrator:
+        yield narrator
+
+
+def _as_data(event: BaseEvent) -> None:
+    # Whoever stops listening does not stop what is half made: an error here would come out of the backend.
+    with contextlib.suppress(OutputClosedError):
+        out(dump(event))
 
 
 def _worded(event: BaseEvent) -> tuple[str, str]:

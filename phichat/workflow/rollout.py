@@ -31,6 +31,18 @@ async def named(project: Project, name: str) -> Deployment:
     return found[0].deployment
 
 
+async def state_of(project: Project, deployment: Deployment) -> DeploymentState:
+    """A deployment as it is now.
+
+    Raises:
+        NotFoundError: it is gone.
+    """
+    for state in await project.deployments():
+        if state.deployment.id == deployment.id:
+            return state
+    raise NotFoundError(f"The deployment {deployment.id} is gone.", "phichat status")
+
+
 async def shift(project: Project, weights: Mapping[str, int], report: Report) -> None:
     """Share an endpoint's requests among deployments, named by their id or the last part of it.
 

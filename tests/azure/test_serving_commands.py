@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,13 +66,16 @@ def test_from_a_model_to_nothing_left(empty: Cloud, phichat: Phichat, tiny_phi3:
     old, new = first.out.strip(), second.out.strip()
     assert phichat("rollback").out.strip() == old
     assert phichat("traffic").out.split()[4:6] == ["100", "%"]
-    assert phichat("rollback").out.strip() == new, "and forth again"
+    forth = json.loads(phichat("rollback", "--json").out.splitlines()[-1])
+    assert (forth["kind"], forth["deployment"]["id"], forth["traffic"]) == ("deployment", new, 100)
     short = [name.partition("/")[2] for name in (old, new)]
     shared = phichat("traffic", f"{short[0]}=40", f"{new}=60")
     assert shared.code == 0 and "40 %" in shared.out and "60 %" in shared.out
     assert phichat("traffic", f"{short[0]}=40", "nobody=60").code == 2
     assert phichat("traffic", f"{new}=101").code == 2
-    assert phichat("traffic", f"{new}=100").code == 0
+    events = list(map(json.loads, phichat("traffic", f"{new}=100", "--json").out.splitlines()))
+    shares = {each["deployment"]["id"]: each["traffic"] for each in events if each["kind"] == "deployment"}
+    assert events[0]["kind"] == "step" and shares == {old: 0, new: 100}
     assert "US$" in phichat("status").out
     assert phichat("down", "--old", "--yes").out.split() == [old]
     assert phichat("down", "--old", "--yes").err == "Nothing old is alive.\n"

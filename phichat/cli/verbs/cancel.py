@@ -13,6 +13,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "name", metavar="RUN", nargs="?", help="as 'phichat runs' shows it; default: the newest"
     )
+    parser.add_argument("--json", action="store_true", help="the run as a JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,18 +27,22 @@ def run(args: argparse.Namespace) -> int:
 
 async def _cancel(args: argparse.Namespace) -> int:
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import narrate, out
+    from phichat.cli.terminal import narrate, out, out_json
 
     async with open_project(args) as project:
         name = project.training.run(args.name).name
         await project.cancel(name)
         await project.training.refresh()
-        state = project.training.run(name).state
+        run = project.training.run(name)
+    state = run.state
     if state == "cancelled":
         narrate(f"{name} is cancelled. To go on from its last checkpoint: the same 'phichat train' again")
     else:
         narrate(
             f"{name} is not cancelled: it {'is ' if state not in ('succeeded', 'failed') else ''}{state}."
         )
-    out(name)
+    if args.json:
+        out_json("run", run.model_dump(mode="json"))
+    else:
+        out(name)
     return 0

@@ -84,16 +84,12 @@ async def _data(args: argparse.Namespace) -> int:
 
 
 async def _prepared(source: str, options: DataOptions, project: Project, as_json: bool) -> Prepared:
-    from phichat.cli.narration import narrated
-    from phichat.cli.terminal import out
-    from phichat.events import dump
+    from phichat.cli.narration import reported
     from phichat.workflow.preparing import Chosen, prepare_chosen
 
     chosen = Chosen(source=source, options=options)
-    if as_json:
-        return await prepare_chosen(project, chosen, lambda event: out(dump(event)))
-    with narrated() as narrator:
-        return await prepare_chosen(project, chosen, narrator)
+    with reported(as_json) as report:
+        return await prepare_chosen(project, chosen, report)
 
 
 def _source(args: argparse.Namespace, project: Project) -> str:

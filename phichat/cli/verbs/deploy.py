@@ -27,6 +27,9 @@ def arguments(parser: Parser) -> None:
         type=usd,
         help="do not deploy what costs more, in deploy.ttl_hours or a day",
     )
+    parser.add_argument(
+        "--json", action="store_true", help="events, then the deployment, one JSON object a line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -41,10 +44,12 @@ def run(args: argparse.Namespace) -> int:
 
 async def _deploy(args: argparse.Namespace) -> int:
     from phichat.backends.base import Job
-    from phichat.cli.narration import narrated
+    from phichat.cli.forecast import show_steps, tell_cost
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import confirmed, narrate, out
+    from phichat.cli.terminal import confirmed, narrate, out, out_json
     from phichat.workflow.estimates import price
+    from phichat.workflow.rollout import state_of
 
     async with open_project(args) as project:
         model = await project.serving.deployable(args.model)
@@ -52,9 +57,8 @@ async def _deploy(args: argparse.Namespace) -> int:
         estimate = await project.estimate(spec)
         cost = price(estimate)
         if args.dry_run:
-            for step in await project.plan(spec):
-                out(f"{step.state:8}  {step.name}  {step.detail}".rstrip())
-            narrate(f"Cost: {cost or 'nothing'}.")
+            show_steps(await project.plan(spec), args.json)
+            tell_cost(estimate, args.json)
             return 0
         project.affordable(estimate, spec, args.max_cost)
         label = model.id if isinstance(model, Job) else model
@@ -63,12 +67,15 @@ async def _deploy(args: argparse.Namespace) -> int:
         if cost and not confirmed(f"Deploying {label} costs {cost}. Go on?", args.yes):
             return 1
         try:
-            with narrated() as narrator:
-                deployment = await project.deploy(model, narrator, args.name, max_usd=args.max_cost)
+            with reported(args.json) as report:
+                deployment = await project.deploy(model, report, args.name, max_usd=args.max_cost)
         except asyncio.CancelledError:
             if cost:
                 narrate("What was begun goes on, and costs. The same command waits for it.")
                 narrate("  phichat status shows it, phichat down deletes it")
             raise
-        out(deployment.id)
+        if args.json:
+            out_json("deployment", (await state_of(project, deployment)).model_dump())
+        else:
+            out(deployment.id)
         return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: Parser) -> None:
-    """Take the names, `--old`, `--expired` and `--yes`."""
+    """Take the names, and what of them is meant."""
     parser.add_argument("names", metavar="NAME", nargs="*", help="as 'phichat status' shows it; default: all")
     parser.add_argument(
         "--old", action="store_true", help="only deployments that get no requests, kept for a rollback"
@@ -23,6 +23,9 @@ def arguments(parser: Parser) -> None:
         "--expired", action="store_true", help="only what is over its deploy.ttl_hours, and costs on"
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument(
+        "--json", action="store_true", help="events, then what was removed, one JSON object a line"
+    )
     parser.epilog = (
         "Nothing in Azure ends an endpoint by itself: let cron run 'phichat down --expired --yes'."
     )
@@ -39,9 +42,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _down(args: argparse.Namespace) -> int:
-    from phichat.cli.narration import narrated
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import confirmed, narrate, out
+    from phichat.cli.terminal import confirmed, narrate, out, out_json
     from phichat.workflow.lifetimes import expired
     from phichat.workflow.rollout import old
 
@@ -61,9 +64,12 @@ async def _down(args: argparse.Namespace) -> int:
         if not confirmed(f"Stop and delete {names}?", args.yes):
             return 1
         for resource in chosen:
-            with narrated() as narrator:
-                await project.remove(resource, narrator)
-            out(resource.name)
+            with reported(args.json) as report:
+                await project.remove(resource, report)
+            if args.json:
+                out_json("removed", {"type": resource.kind, "name": resource.name})
+            else:
+                out(resource.name)
     return 0
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
+from typing import TYPE_CHECKING
 
 from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.backends.base import Access
 
 
 def arguments(parser: Parser) -> None:
@@ -17,6 +21,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--deployment", metavar="NAME", help="as 'phichat status' shows it; default: the current one"
     )
+    parser.add_argument("--json", action="store_true", help="events, then the access, one JSON object a line")
     parser.epilog = 'For example: eval "$(phichat env)"'
 
 
@@ -26,17 +31,20 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         PhichatError: nothing is deployed, or other clients cannot reach it.
     """
-    from phichat.cli.terminal import out
+    from phichat.cli.terminal import out, out_json
     from phichat.config.secret import remember
 
-    base_url, key = asyncio.run(_access(args))
-    remember(key)
-    out(_as_commands({"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": key}, args.shell))
+    access = asyncio.run(_access(args))
+    remember(access.key)
+    if args.json:
+        out_json("access", access.model_dump())
+    else:
+        out(_as_commands({"OPENAI_BASE_URL": access.base_url, "OPENAI_API_KEY": access.key}, args.shell))
     return 0
 
 
-async def _access(args: argparse.Namespace) -> tuple[str, str]:
-    from phichat.cli.narration import narrated
+async def _access(args: argparse.Namespace) -> Access:
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
     from phichat.workflow.rollout import named
 
@@ -44,10 +52,9 @@ async def _access(args: argparse.Namespace) -> tuple[str, str]:
         if args.deployment:
             deployment = await named(project, args.deployment)
         else:
-            with narrated() as narrator:
-                deployment = await project.ready(narrator)
-        access = await project.access(deployment)
-        return access.base_url, access.key
+            with reported(args.json) as report:
+                deployment = await project.ready(report)
+        return await project.access(deployment)
 
 
 def _as_commands(values: dict[str, str], shell: str) -> str:

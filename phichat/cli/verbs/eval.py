@@ -76,11 +76,11 @@ def _agreed(run: Run, yes: bool) -> bool:
 async def _measured(project: Project, run: Run, as_json: bool) -> Evaluation | None:
     """Evaluate as a job of its own; None if that was cancelled."""
     from phichat.cli.following import follow
-    from phichat.cli.narration import narrated
+    from phichat.cli.narration import reported
     from phichat.errors import BackendError
 
-    with narrated() as narrator:
-        started = await project.training.start(project.training.eval_spec(run), narrator)
+    with reported(as_json) as report:
+        started = await project.training.start(project.training.eval_spec(run), report)
     status = await follow(project, started.name, as_json)
     if status.state == "failed":
         raise BackendError(f"{started.name} failed: {status.detail}", f"phichat logs {started.name}")

@@ -18,6 +18,7 @@ def arguments(parser: Parser) -> None:
         help="as 'phichat runs' shows it; default: the newest that succeeded",
     )
     parser.add_argument("folder", metavar="DIR", nargs="?", help="default: named as the run, in this folder")
+    parser.add_argument("--json", action="store_true", help="events, then the folder, one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,17 +32,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _fetch(args: argparse.Namespace) -> int:
-    from phichat.cli.narration import narrated
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import narrate, out
+    from phichat.cli.terminal import narrate, out, out_json
 
     async with open_project(args) as project:
         newest = None if args.name else await project.training.newest_success()
         name = (newest or project.training.run(args.name)).name
         place = _place(args, name)
-        with narrated() as narrator:
-            path = await project.fetch(name, place, narrator)
-    out(str(path))
+        with reported(args.json) as report:
+            path = await project.fetch(name, place, report)
+    if args.json:
+        out_json("fetched", {"run": name, "folder": path})
+    else:
+        out(str(path))
     narrate(f"To serve it: phichat deploy {path}")
     return 0
 

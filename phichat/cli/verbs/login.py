@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: Parser) -> None:
-    """Take nothing."""
+    """Take `--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="events, then whether it is kept, one JSON object a line"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,11 +30,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _login(args: argparse.Namespace) -> int:
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import narrate
+    from phichat.cli.terminal import narrate, out_json
 
     async with open_project(args) as project:
-        kept = await project.sign_in(_tell)
+        with reported(args.json) as report:
+            kept = await project.sign_in(report if args.json else _tell)
+    if args.json:
+        out_json("login", {"kept": kept})
     if not kept:
         narrate("This machine has no keyring that keeps a sign-in: it ended with this command.")
         narrate("  Sign in inside the application (phichat), or with: az login")

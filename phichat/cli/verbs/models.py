@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from phichat.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from phichat.models import CatalogueEntry, Installed
+
+FACTS = ("title", "hub_id", "parameters", "context", "licence", "download_bytes")
+"""What a script is told of a model, as far as it is known."""
 
 
 def arguments(parser: Parser) -> None:
     """Take what to do, and the model."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    actions.add_parser("list", help="the catalogue, and what is on this machine (without ACTION)")
+    list_ = actions.add_parser("list", help="the catalogue, and what is on this machine (without ACTION)")
     pull = actions.add_parser("pull", help="fetch a model's weights")
     pull.add_argument("name", metavar="MODEL", help="alias, hub id, or folder")
     remove = actions.add_parser("remove", help="delete a model's weights from this machine")
     remove.add_argument("name", metavar="MODEL")
     remove.add_argument("--yes", action="store_true", help="do not ask")
+    for action, told in (
+        (list_, "one JSON object a line"),
+        (pull, "events, then the folder, one JSON object a line"),
+        (remove, "what was removed as a JSON object"),
+    ):
+        # Not given here, it stays as it was given before ACTION.
+        action.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=told)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -29,14 +45,20 @@ def run(args: argparse.Namespace) -> int:
     return {None: _list, "list": _list, "pull": _pull, "remove": _remove}[args.action](args)
 
 
-def _list(_: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> int:
     from phichat import models
-    from phichat.cli.terminal import out, size, table
 
     here = {each.name: each for each in models.installed(_cache())}
+    (_as_json if args.json else _as_text)(models.catalogue(), here)
+    return 0
+
+
+def _as_text(known: Mapping[str, CatalogueEntry], here: Mapping[str, Installed]) -> None:
+    from phichat.cli.terminal import out, size, table
+
     rows = [("MODEL", "PARAMETERS", "CONTEXT", "LICENCE", "DOWNLOAD", "HERE", "")]
-    for alias, entry in models.catalogue().items():
-        there = here.pop(alias, None)
+    for alias, entry in known.items():
+        there = here.get(alias)
         rows.append(
             (
                 alias,
@@ -48,9 +70,22 @@ def _list(_: argparse.Namespace) -> int:
                 entry.title,
             )
         )
-    rows += [(each.name, "", "", each.licence, "", size(each.bytes), each.title) for each in here.values()]
+    rows += [
+        (each.name, "", "", each.licence, "", size(each.bytes), each.title)
+        for each in here.values()
+        if each.name not in known
+    ]
     out(table(rows))
-    return 0
+
+
+def _as_json(known: Mapping[str, CatalogueEntry], here: Mapping[str, Installed]) -> None:
+    from phichat.cli.terminal import out_json
+
+    for name in dict.fromkeys([*known, *here]):
+        there = here.get(name)
+        facts = {fact: getattr(known.get(name, there), fact, None) for fact in FACTS}
+        lies = {"folder": there and there.path, "bytes": there and there.bytes}
+        out_json("model", {"name": name, **facts, **lies})
 
 
 def _count(parameters: int) -> str:
@@ -59,28 +94,33 @@ def _count(parameters: int) -> str:
 
 def _pull(args: argparse.Namespace) -> int:
     from phichat import models
-    from phichat.cli.narration import narrated
-    from phichat.cli.terminal import out
+    from phichat.cli.narration import reported
+    from phichat.cli.terminal import out, out_json
     from phichat.config.secret import offer_hf_token
 
     ref = models.resolve(args.name)
     if ref.repo and models.cached(ref, _cache()) is None:
         offer_hf_token()
-    with narrated() as narrator:
-        path = asyncio.run(models.pull(ref, _cache(), narrator))
-    out(str(path))
+    with reported(args.json) as report:
+        path = asyncio.run(models.pull(ref, _cache(), report))
+    if args.json:
+        out_json("pulled", {"model": ref.name, "folder": path})
+    else:
+        out(str(path))
     return 0
 
 
 def _remove(args: argparse.Namespace) -> int:
     from phichat import models
-    from phichat.cli.terminal import confirmed, narrate
+    from phichat.cli.terminal import confirmed, narrate, out_json
 
     ref = models.resolve(args.name)
     if not confirmed(f"Delete the weights of {ref.name} from this machine?", args.yes):
         return 1
     # What was only partly downloaded goes too, and other revisions.
     removed = models.remove(ref, _cache())
+    if removed and args.json:
+        out_json("removed", {"type": "model", "name": ref.name})
     narrate(f"{ref.name} is deleted." if removed else f"{ref.name} is not on this machine.")
     return 0
 

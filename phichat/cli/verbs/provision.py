@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from phichat.cli.narration import Narrator
-    from phichat.events import Event, Step
+    from phichat.events import Event
 
 
 def arguments(parser: Parser) -> None:
@@ -33,50 +33,39 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _provision(args: argparse.Namespace) -> int:
-    from phichat.cli.narration import narrated
+    from phichat.cli.forecast import show_steps, step_line
+    from phichat.cli.narration import Narrator, reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import confirmed, narrate, out
-    from phichat.events import dump
+    from phichat.cli.terminal import confirmed, narrate
 
     async with open_project(args) as project:
         plan = await project.provision_plan()
         missing = [step for step in plan if step.state == "planned"]
         if args.dry_run or not missing:
-            _show(plan, args.json)
+            show_steps(plan, args.json)
             if not missing:
                 narrate("All is ready." if plan else f"Nothing has to be made on {project.backend.title}.")
             return 0
         for step in missing:
-            narrate(_line(step))
+            narrate(step_line(step))
         if not confirmed(f"Make what is missing on {project.backend.title}?", args.yes):
             return 1
-        with narrated() as narrator:
-            await project.provision((lambda event: out(dump(event))) if args.json else _told(narrator))
+        with reported(args.json) as report:
+            await project.provision(_told(report) if isinstance(report, Narrator) else report)
     return 0
-
-
-def _show(plan: Sequence[Step], as_json: bool) -> None:
-    from phichat.cli.terminal import out
-    from phichat.events import dump
-
-    for step in plan:
-        out(dump(step) if as_json else _line(step))
 
 
 def _told(narrator: Narrator) -> Callable[[Event], None]:
     """A report that keeps the end of each step as a line of data."""
+    from phichat.cli.forecast import step_line
     from phichat.cli.terminal import out
     from phichat.events import Step
 
     def report(event: Event) -> None:
         if isinstance(event, Step) and (event.state != "running" or event.detail):
             narrator.close()
-            out(_line(event))
+            out(step_line(event))
         else:
             narrator(event)
 
     return report
-
-
-def _line(step: Step) -> str:
-    return f"{step.state:8}  {step.name}  {step.detail}".rstrip()

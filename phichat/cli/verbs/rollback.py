@@ -9,7 +9,10 @@ from phichat.cli.parser import Parser
 
 
 def arguments(parser: Parser) -> None:
-    """Take nothing."""
+    """Take `--json`."""
+    parser.add_argument(
+        "--json", action="store_true", help="events, then the deployment, one JSON object a line"
+    )
     parser.epilog = "The newer deployment is kept, and costs on: 'phichat down --old' deletes it."
 
 
@@ -23,13 +26,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _rollback(args: argparse.Namespace) -> int:
-    from phichat.cli.narration import narrated
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import out
-    from phichat.workflow.rollout import rollback
+    from phichat.cli.terminal import out, out_json
+    from phichat.workflow.rollout import rollback, state_of
 
     async with open_project(args) as project:
-        with narrated() as narrator:
-            state = await rollback(project, narrator)
-        out(state.deployment.id)
+        with reported(args.json) as report:
+            deployment = (await rollback(project, report)).deployment
+        if args.json:
+            out_json("deployment", (await state_of(project, deployment)).model_dump())
+        else:
+            out(deployment.id)
     return 0

@@ -17,7 +17,8 @@ def arguments(parser: Parser) -> None:
     set_.add_argument("value", nargs="*", help=argparse.SUPPRESS)
     delete = actions.add_parser("delete", help="forget a secret")
     delete.add_argument("name", metavar="NAME")
-    actions.add_parser("list", help="the names of all secrets and where each was found")
+    list_ = actions.add_parser("list", help="the names of all secrets and where each was found")
+    list_.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,10 +67,14 @@ def _delete(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(_: argparse.Namespace) -> int:
-    from phichat.cli.terminal import out, table
+def _list(args: argparse.Namespace) -> int:
+    from phichat.cli.terminal import out, out_json, table
     from phichat.config import secret
 
+    if args.json:
+        for name in _names():
+            out_json("secret", {"name": name, "source": secret.source_of(name) or None})
+        return 0
     out(table([(name, secret.source_of(name) or "not set") for name in _names()]))
     return 0
 

@@ -17,6 +17,9 @@ def arguments(parser: Parser) -> None:
         type=_share,
         help="deployments and their shares, 100 together; default: only show them",
     )
+    parser.add_argument(
+        "--json", action="store_true", help="events, then the deployments, one JSON object a line"
+    )
     parser.epilog = "For example: phichat traffic old=90 new=10"
 
 
@@ -30,18 +33,22 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _traffic(args: argparse.Namespace) -> int:
-    from phichat.cli.narration import narrated
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import narrate, out, table
+    from phichat.cli.terminal import narrate, out, out_json, table
     from phichat.workflow.rollout import shift
 
     async with open_project(args) as project:
         if args.shares:
-            with narrated() as narrator:
-                await shift(project, dict(args.shares), narrator)
+            with reported(args.json) as report:
+                await shift(project, dict(args.shares), report)
         states = await project.deployments()
         if not states:
             narrate("Nothing is deployed.")
+            return 0
+        if args.json:
+            for state in states:
+                out_json("deployment", state.model_dump())
             return 0
         rows = [(each.deployment.id, f"{each.traffic} %", each.model, each.detail) for each in states]
         out(table([("DEPLOYMENT", "TRAFFIC", "MODEL", ""), *rows]))

@@ -45,42 +45,42 @@ def run(args: argparse.Namespace) -> int:
 
 async def _train(args: argparse.Namespace) -> int:
     from phichat.cli.forecast import agreed, tell_plan, tell_run
-    from phichat.cli.narration import narrated
+    from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import out, out_json
-    from phichat.events import dump
+    from phichat.cli.terminal import out_json
 
     async with open_project(args) as project:
         training = project.training
         spec = training.spec(training.prepared().dataset, name=args.name, again=args.again)
         spec = spec.model_copy(update={"max_usd": args.max_cost})
         if args.dry_run:
-            await tell_plan(project, spec)
+            await tell_plan(project, spec, args.json)
             return 0
-        if _done(project, spec):
-            return _already(spec.name, args.json)
+        if done := _done(project, spec):
+            return _already(done, args.json)
         tell_run(project, spec)
         if not await agreed(project, spec, args.yes):
             return 1
-        with narrated() as narrator:
-            report = (lambda event: out(dump(event))) if args.json else narrator
+        with reported(args.json) as report:
             started = await training.start(spec, report)
         if args.json:
             out_json("run", started.model_dump(mode="json"))
         return await _follow(project, started, args)
 
 
-def _done(project: Project, spec: TrainSpec) -> bool:
+def _done(project: Project, spec: TrainSpec) -> Run | None:
     runs = project.training.ledger.runs()
-    return any(run.name == spec.name and run.state == "succeeded" for run in runs)
+    return next((run for run in runs if run.name == spec.name and run.state == "succeeded"), None)
 
 
-def _already(name: str, as_json: bool) -> int:
-    from phichat.cli.terminal import narrate, out
+def _already(done: Run, as_json: bool) -> int:
+    from phichat.cli.terminal import narrate, out, out_json
 
-    narrate(f"{name} is done already. To train once more: phichat train --again")
-    if not as_json:
-        out(name)
+    narrate(f"{done.name} is done already. To train once more: phichat train --again")
+    if as_json:
+        out_json("run", done.model_dump(mode="json"))
+    else:
+        out(done.name)
     return 0
 
 
