@@ -194,7 +194,7 @@ class ChatOptions(Written):
     """How to answer."""
 
     max_new_tokens: int = Field(default=512, ge=1)
-    temperature: float = Field(default=0.7, ge=0, le=2)
+    temperature: float = Field(default=0.0, ge=0, le=2)
     """0 is greedy: the same question has the same answer."""
     top_p: float = Field(default=1.0, gt=0, le=1)
     seed: int | None = None

@@ -60,7 +60,7 @@ class ChatConfig(Written):
 
     system: str = Field(default="", description="instruction before every conversation")
     temperature: float = Field(
-        default=0.7, ge=0, le=2, description="randomness; at 0 a question always has the same answer"
+        default=0, ge=0, le=2, description="randomness; at 0 a question always has the same answer"
     )
     top_p: float = Field(
         default=1.0, gt=0, le=1, description="share of the probability that tokens are drawn from"

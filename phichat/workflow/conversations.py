@@ -11,7 +11,7 @@ from phichat.config import Config
 from phichat.events import Piece, Reply
 from phichat.history import Conversation, ConversationLog, HistoryStore, Hit, StoredMessage
 from phichat.history.log import Answerer
-from phichat.workflow import recall
+from phichat.workflow import otherwise, recall
 from phichat.workflow.chatting import Chat, chat_options
 from phichat.workflow.serving import Serving
 
@@ -96,17 +96,21 @@ class Conversations:
     ) -> AsyncGenerator[Piece | Reply, None]:
         """The answer to what a conversation shows, kept as it comes; see `ConversationLog.record`.
 
-        With `continues`, the id of a partial answer, it goes on from there as another version of it.
+        With `continues`, the id of a partial answer, it goes on from there as another version of it. A
+        question that has an answer already gets another one: see `otherwise`.
         """
         deployment = deployment or await self._serving.ready()
         options = options or self.options()
+        model = self._serving.model_of(deployment)
         prompt = log.prompt
         if continues is not None:
             options = options.model_copy(update={"continue_final": True})
+        elif log.conversation.leaf:
+            before = log.transcript.after(log.conversation.leaf)
+            options = otherwise.another(options, before, deployment, model or "")
         # What a conversation has no system prompt of shall have none.
         parts = self._chat(prompt, options, deployment, system="")
         by: Answerer = {"backend": self._config.backend, "deployment": deployment.id, "options": options}
-        model = self._serving.model_of(deployment)
         if model is not None:
             by["model"] = model
         async with contextlib.aclosing(log.record(parts, continues=continues, **by)) as kept:

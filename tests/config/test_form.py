@@ -49,7 +49,7 @@ def test_every_setting_of_the_project_has_a_row_that_explains_it(rows: dict[str,
 
 def test_a_row_says_what_holds_and_where_it_comes_from(rows: dict[str, Row]) -> None:
     written = rows["chat.temperature"]
-    assert (written.written, written.holds, written.origin.source) == ("0.2", "0.7", "project")
+    assert (written.written, written.holds, written.origin.source) == ("0.2", "0", "project")
     assert written.flag == "--temperature"
     assert written.variable == "PHICHAT_CHAT__TEMPERATURE"
     silent = rows["chat.max_new_tokens"]

@@ -145,7 +145,7 @@ async def test_options_hold_for_this_conversation_and_are_kept_with_it(
     assert (script.options[0].temperature, script.options[0].seed) == (0.2, 7)
     assert script.asked[0][0].content == "Be brief."
     await talked(pilot, script, ("Anew?", "Yes."))
-    assert (script.options[1].temperature, script.options[1].seed) == (0.7, None)
+    assert (script.options[1].temperature, script.options[1].seed) == (0, None)
     assert len(script.asked[1]) == 1
     page = await project(pilot).history.page()
     chat(pilot)._read(page.conversations[1].id)

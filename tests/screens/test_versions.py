@@ -51,6 +51,7 @@ async def test_another_answer_is_a_version_beside_the_first(pilot: Pilot[None], 
     await settled(pilot)
     assert "Rome." in picture(pilot)
     assert "‹ 2/2 ›" in picture(pilot)
+    assert "at temperature 0.7" in picture(pilot), "the same question would have the same answer"
     assert script.asked[1] == [Message(role="user", content="A city?")]
     await pilot.press("shift+tab", "left")
     await until(pilot, lambda: "Paris." in picture(pilot))

@@ -88,14 +88,18 @@ def source_of(message: StoredMessage) -> str:
     # A deployment on an endpoint has a name of two parts, of which the second is its own.
     name = message.deployment.rpartition("/")[2]
     where = f"{message.model or name} on {message.backend}"
-    return where if message.model in ("", name) else f"{where}, deployment {name}"
+    told = where if message.model in ("", name) else f"{where}, deployment {name}"
+    warmth = message.options.temperature if message.options else 0
+    return f"{told}, at temperature {warmth:g}" if warmth else told
 
 
 def options_of(transcript: Transcript) -> ChatOptions | None:
     """How the last answer that is shown was asked for; None where nobody knows."""
+    from phichat.workflow.otherwise import wanted
+
     for message in reversed(transcript.branch()):
         if message.options:
-            return message.options.model_copy(update={"continue_final": False})
+            return wanted(transcript, message)
     return None
 
 
