@@ -11,6 +11,8 @@ from phichat.config.sources import FLAGS
 from phichat.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from phichat.workflow import Project
 
 
@@ -72,9 +74,15 @@ def add_config_flags(parser: argparse.ArgumentParser, *keys: str) -> None:
             FLAGS[key],
             dest=key,
             default=argparse.SUPPRESS,
-            help=(fields[key].description or "").replace("%", "%%"),
+            help=_described(fields[key]).replace("%", "%%"),
             **_form(key, fields[key].annotation),
         )
+
+
+def _described(field: FieldInfo) -> str:
+    """What a key is, and the number that it is where nobody says one."""
+    told = field.description or ""
+    return f"{told}; default: {field.default}" if isinstance(field.default, int | float) else told
 
 
 def _form(key: str, annotation: Any) -> dict[str, Any]:
@@ -86,4 +94,6 @@ def _form(key: str, annotation: Any) -> dict[str, Any]:
         return {"metavar": "NAME,…", "type": lambda text: [each.strip() for each in text.split(",")]}
     if get_origin(kinds[0]) is Literal:
         return {"metavar": "|".join(get_args(kinds[0]))}
-    return {"metavar": key.rpartition(".")[2].upper()}
+    if kinds[0] in (int, float):
+        return {"metavar": "N"}
+    return {"metavar": FLAGS[key].rpartition("-")[2].upper()}

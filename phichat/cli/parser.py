@@ -10,32 +10,33 @@ from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol, cast
 
 from phichat import __version__
+from phichat.cli.layout import Layout
 from phichat.errors import ConfigError
 
 VERBS = {
     "init": "make a project: phichat.toml, .gitignore",
-    "check": "is everything in place? each failure says its fix",
-    "login": "sign in where it happens, with a code, at any browser",
-    "provision": "make the place ready: workspace, identity, roles, quota",
+    "check": "see whether everything is in place, and what mends it",
+    "login": "sign in to the backend with a code, at any browser",
+    "provision": "make the backend ready: workspace, roles, quota",
     "secret": "keep keys and tokens in the keyring",
     "models": "the base models, and their weights on this machine",
-    "backends": "where it can happen: the installed backends",
-    "data": "make any conversations training files: check, divide, report",
+    "backends": "where it can run: the installed backends",
+    "data": "turn conversations into training files, checked",
     "train": "fine-tune the base model, and follow how it goes",
-    "runs": "what was trained, and how it went",
+    "runs": "list what was trained, and how it went",
     "watch": "follow a run, from its beginning",
     "cancel": "end a run",
-    "logs": "what a run or a deployment has written",
+    "logs": "show what a run or a deployment has written",
     "fetch": "bring the model of a run to this machine",
-    "eval": "did it help? the base model beside the tuned one",
+    "eval": "see whether it helped: base model beside tuned one",
     "deploy": "make a model answer chats",
-    "traffic": "which deployment answers how many of the requests",
-    "rollback": "give all requests back to the deployment that answered before",
+    "traffic": "show or set how deployments share the requests",
+    "rollback": "give all requests back to the earlier deployment",
     "env": "OPENAI_BASE_URL and OPENAI_API_KEY for other clients",
     "chat": "a conversation, or one answer on standard output",
-    "flow": "Prompt flow: serve the model through a flow, run batches, evaluate",
-    "history": "conversations: list, search, export, import, delete, sync, move",
-    "status": "what is alive, where, and what it costs",
+    "flow": "Prompt flow: serve, ask in batches, evaluate, export",
+    "history": "conversations: find, export, import, delete, sync",
+    "status": "show what is alive, where, and what it costs",
     "down": "stop and delete what is alive",
     "web": "the application in a browser, on this machine",
 }
@@ -67,17 +68,16 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose complaints are one sentence and a hint."""
 
     def __init__(self, **options: Any) -> None:
-        self.flags: list[str] = []
-        super().__init__(**options, allow_abbrev=False)
+        super().__init__(**options, allow_abbrev=False, formatter_class=Layout)
         self.register("action", "parsers", Commands)
         self.hint_for_strays = f"{self.prog} --help"
         self.set_defaults(parser=self)
         self._add_common_flags()
 
-    def add_argument(self, *names: str, **options: Any) -> argparse.Action:
-        """As argparse does, and the flag is known for suggestions."""
-        self.flags += [name for name in names if name.startswith("-")]
-        return super().add_argument(*names, **options)
+    @property
+    def flags(self) -> list[str]:
+        """Every flag, for suggestions."""
+        return list(self._option_string_actions)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line.
@@ -104,19 +104,20 @@ class Parser(argparse.ArgumentParser):
     def _add_common_flags(self) -> None:
         """The flags of every command, at any place in the line; of two that differ the later one holds."""
         keep = argparse.SUPPRESS
-        self.add_argument(
-            "--backend", metavar="NAME", default=keep, help="where it happens ('phichat backends')"
+        common = self.add_argument_group("options of every command")
+        common.add_argument(
+            "--backend", metavar="NAME", default=keep, help="where it runs, as 'phichat backends' shows it"
         )
-        self.add_argument(
+        common.add_argument(
             "--set",
             metavar="KEY=VALUE",
             action="append",
             # A name of its own for each parser: the list of one below would replace that of one above.
             dest=f"set {self.prog}",
             default=keep,
-            help="any key of phichat.toml, as data.seed=1",
+            help="set any key of phichat.toml, as data.seed=1",
         )
-        self.add_argument("-C", "--project", metavar="DIR", default=keep, help="work in this folder")
+        common.add_argument("-C", "--project", metavar="DIR", default=keep, help="work in this folder")
 
     def _plain(self, message: str) -> tuple[str, str]:
         """What argparse complains about, as a sentence and a hint."""
@@ -148,6 +149,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         prog="phichat",
         description="From nothing to chatting with a Phi model that you fine-tuned yourself. "
         "Without a command, the application opens.",
+        epilog="To begin: phichat, or phichat init my-project\nMore of one command: phichat COMMAND --help",
     )
     parser.add_argument("--version", action="version", version=f"phichat {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="COMMAND", title="commands")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 import phichat as package
 from phichat.cli.options import config_flags
-from phichat.cli.parser import VERBS, parse
+from phichat.cli.parser import VERBS, Parser, parse, verb
 from phichat.errors import ConfigError
 from tests.cli.conftest import Run
 from tests.conftest import ROOT
@@ -21,18 +23,64 @@ def test_the_help_names_every_verb(phichat: Run) -> None:
     assert all(f"\n    {verb} " in done.out for verb in VERBS)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help(phichat: Run, verb: str) -> None:
-    done = phichat(verb, "--help")
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_help(phichat: Run, name: str) -> None:
+    done = phichat(name, "--help")
     assert (done.code, done.err) == (0, "")
-    assert f"usage: phichat {verb} " in done.out
-    assert "--backend" in done.out
+    assert f"usage: phichat {name} [options]" in done.out
+    assert "\noptions of every command:\n  --backend NAME " in done.out
 
 
 def test_a_command_below_a_verb_has_help(phichat: Run) -> None:
     assert (
         "\nWrite conversations to a file, or to standard output.\n"
         in phichat("history", "export", "--help").out
+    )
+
+
+def below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    """A command and all commands below it."""
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for each in action.choices.values():
+                yield from below(each)
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_help_fits_80_columns_and_explains_everything(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    top = Parser(prog=f"phichat {name}")
+    verb(name).arguments(top)
+    for parser in below(top):
+        usage, gap, *lines = parser.format_help().splitlines()
+        assert usage.startswith(f"usage: {parser.prog} ") and gap == "", "it is one line"
+        assert max(map(len, [usage, *lines])) <= 80
+        for action in parser._actions:
+            assert action.help or isinstance(action, argparse._SubParsersAction), (parser.prog, action.dest)
+
+
+def test_what_may_be_left_out_is_in_brackets(phichat: Run) -> None:
+    for line, usage in (
+        ((), "phichat [options] [COMMAND ...]"),
+        (("models",), "phichat models [options] [ACTION ...]"),
+        (("secret",), "phichat secret [options] ACTION ..."),
+        (("fetch",), "phichat fetch [options] [RUN] [DIR]"),
+        (("history", "move"), "phichat history move --to sqlite|cosmos [options]"),
+    ):
+        assert phichat(*line, "--help").out.startswith(f"usage: {usage}\n")
+
+
+def test_no_word_and_no_command_is_broken_in_two(phichat: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "user-assistant" in phichat("data", "--help").out
+    assert phichat("down", "--help").out.endswith("\nphichat down --expired --yes\n")
+    assert phichat("--help").out.endswith("\nMore of one command: phichat COMMAND --help\n")
+
+
+def test_a_number_says_what_it_is_where_nobody_gives_it(phichat: Run) -> None:
+    assert (
+        "--max-new-tokens N      longest answer, in tokens; default: 512\n" in phichat("chat", "--help").out
     )
 
 
@@ -106,12 +154,12 @@ def loaded_by(*argv: str) -> set[str]:
     return set(done.stdout.partition("\0")[2].split())
 
 
-@pytest.mark.parametrize("verb", ["", *VERBS])
-def test_help_loads_nothing_that_it_does_not_need(verb: str) -> None:
-    loaded = loaded_by(*[verb, "--help"] if verb else ["--help"])
+@pytest.mark.parametrize("name", ["", *VERBS])
+def test_help_loads_nothing_that_it_does_not_need(name: str) -> None:
+    loaded = loaded_by(*[name, "--help"] if name else ["--help"])
     assert not loaded & HEAVY
     # Only the flags of `chat`, `data`, `flow` and `train` are described by the configuration itself.
-    assert ("pydantic" in loaded) == (verb in ("chat", "data", "flow", "train"))
+    assert ("pydantic" in loaded) == (name in ("chat", "data", "flow", "train"))
 
 
 @pytest.mark.parametrize("line", ["models", "backends", "status", "check"])

@@ -44,12 +44,14 @@ def arguments(parser: Parser) -> None:
         ("--near-duplicates", "rows that nearly repeat an earlier one"),
         ("--leakage", "held-out rows whose questions are trained on"),
     ):
-        parser.add_argument(flag, choices=("off", "report", "remove"), default="report", help=what)
+        parser.add_argument(
+            flag, choices=("off", "report", "remove"), default="report", help=f"{what}; default: report"
+        )
     parser.add_argument(
         "--personal",
         choices=("off", "report", "mask", "remove"),
         default="report",
-        help="likely personal data and keys",
+        help="likely personal data and keys; default: report",
     )
     parser.add_argument("--no-tokens", action="store_true", help="do not count every row's tokens")
     parser.add_argument(

@@ -18,7 +18,7 @@ def arguments(parser: Parser) -> None:
         nargs="?",
         help="run, alias, hub id, or folder; default: the newest run that succeeded, else base_model",
     )
-    parser.add_argument("--name", help="of the deployment; default: the model's")
+    parser.add_argument("--name", help="of the deployment; default: deploy.endpoint, or the model's")
     parser.add_argument("--dry-run", action="store_true", help="only show the steps and what they would cost")
     parser.add_argument("--yes", action="store_true", help="do not ask when it costs money")
     parser.add_argument(

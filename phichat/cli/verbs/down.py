@@ -27,7 +27,7 @@ def arguments(parser: Parser) -> None:
         "--json", action="store_true", help="events, then what was removed, one JSON object a line"
     )
     parser.epilog = (
-        "Nothing in Azure ends an endpoint by itself: let cron run 'phichat down --expired --yes'."
+        "Nothing in Azure ends an endpoint by itself. Let cron do it:\nphichat down --expired --yes"
     )
 
 

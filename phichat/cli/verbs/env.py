@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def arguments(parser: Parser) -> None:
     """Take the shell to write for."""
     parser.add_argument(
-        "--shell", choices=("posix", "powershell"), default="posix", help="posix (default) or powershell"
+        "--shell", choices=("posix", "powershell"), default="posix", help="to write for; default: posix"
     )
     parser.add_argument(
         "--deployment", metavar="NAME", help="as 'phichat status' shows it; default: the current one"

@@ -53,11 +53,13 @@ def arguments(parser: Parser) -> None:
             "--engine",
             choices=ENGINES,
             default="promptflow",
-            help="promptflow (default; its server is fastapi), or plain: without Prompt flow",
+            help="what runs it; default: promptflow, whose server is fastapi; plain: without Prompt flow",
         )
         action.add_argument("--yes", action="store_true", help="do not ask before a model is downloaded")
-    export = actions.add_parser("export", help="a folder that serves the flow anywhere, without Prompt flow")
-    export.add_argument("folder", metavar="DIR", type=Path)
+    export = actions.add_parser(
+        "export", help="write a folder that serves the flow anywhere, without Prompt flow"
+    )
+    export.add_argument("folder", metavar="DIR", type=Path, help="new, or empty")
 
 
 def run(args: argparse.Namespace) -> int:

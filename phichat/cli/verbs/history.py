@@ -30,31 +30,40 @@ BIN_DAYS = 30
 def arguments(parser: Parser) -> None:
     """Take what to do, and with which conversations."""
     parser.set_defaults(all=False, deleted=False, limit=SHOWN, json=False)
+    parser.epilog = "Without ACTION: list."
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    list_ = actions.add_parser("list", help="the latest conversations of this project (without ACTION)")
-    list_.add_argument("--deleted", action="store_true", help="those that can be brought back")
+    list_ = actions.add_parser("list", help="show the latest conversations of this project")
+    list_.add_argument(
+        "--deleted", action="store_true", help="those that were deleted and can be brought back"
+    )
     search = actions.add_parser("search", help='find words, beginnings* and "exact phrases"')
-    search.add_argument("words", metavar="WORD", nargs="+")
+    search.add_argument("words", metavar="WORD", nargs="+", help="what was said")
     for action in (list_, search):
-        action.add_argument("-n", "--limit", metavar="N", type=_count, default=SHOWN, help="at most so many")
+        action.add_argument(
+            "-n", "--limit", metavar="N", type=_count, default=SHOWN, help="at most so many; default: 20"
+        )
         action.add_argument("--json", action="store_true", help="one JSON object a line")
     export = actions.add_parser("export", help="write conversations to a file, or to standard output")
-    export.add_argument("ids", metavar="ID", nargs="*", help="the beginning of its id; without: all of them")
-    export.add_argument("-o", "--output", metavar="FILE")
+    export.add_argument(
+        "ids", metavar="ID", nargs="*", help="the beginning of its id; default: all of this project"
+    )
+    export.add_argument("-o", "--output", metavar="FILE", help="default: standard output")
     export.add_argument(
         "--format",
         choices=FORMATS,
         help="jsonl has everything; openai and sharegpt are for training; default: jsonl, markdown into *.md",
     )
     for action in (list_, search, export):
-        action.add_argument("--all", action="store_true", help="of all projects")
-    shown = actions.add_parser("shown", help="what the model was shown for the latest answer, word for word")
+        action.add_argument("--all", action="store_true", help="of all projects, not of this one only")
+    shown = actions.add_parser(
+        "shown", help="show word for word what the model was shown for the latest answer"
+    )
     shown.add_argument("id", metavar="ID", help="the beginning of its id")
     shown.add_argument("--json", action="store_true", help="one JSON object a message")
     import_ = actions.add_parser(
         "import", help="take in what 'export' writes; the same file again adds nothing"
     )
-    import_.add_argument("files", metavar="FILE", nargs="+")
+    import_.add_argument("files", metavar="FILE", nargs="+", help="Markdown or JSON, in any of the formats")
     import_.add_argument("--json", action="store_true", help="one JSON object a file")
     delete = actions.add_parser("delete", help="delete conversations so that they can be brought back")
     delete.add_argument("ids", metavar="ID", nargs="+", help="the beginning of its id")

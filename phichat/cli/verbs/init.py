@@ -11,7 +11,9 @@ from phichat.cli.parser import Parser
 
 def arguments(parser: Parser) -> None:
     """Take the folder; `--backend` and `--set` are written into the new file."""
-    parser.add_argument("folder", metavar="DIR", nargs="?", default=".", help="made if it is not there")
+    parser.add_argument(
+        "folder", metavar="DIR", nargs="?", default=".", help="made if it is not there; default: this one"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -21,12 +21,13 @@ def arguments(parser: Parser) -> None:
     """Take what to do, and the model."""
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    list_ = actions.add_parser("list", help="the catalogue, and what is on this machine (without ACTION)")
+    list_ = actions.add_parser("list", help="show the catalogue, and what is on this machine")
     pull = actions.add_parser("pull", help="fetch a model's weights")
     pull.add_argument("name", metavar="MODEL", help="alias, hub id, or folder")
     remove = actions.add_parser("remove", help="delete a model's weights from this machine")
-    remove.add_argument("name", metavar="MODEL")
+    remove.add_argument("name", metavar="MODEL", help="as 'phichat models' shows it")
     remove.add_argument("--yes", action="store_true", help="do not ask")
+    parser.epilog = "Without ACTION: list."
     for action, told in (
         (list_, "one JSON object a line"),
         (pull, "events, then the folder, one JSON object a line"),

@@ -16,8 +16,8 @@ def arguments(parser: Parser) -> None:
     set_.add_argument("name", metavar="NAME", help="as 'phichat secret list' shows it")
     set_.add_argument("value", nargs="*", help=argparse.SUPPRESS)
     delete = actions.add_parser("delete", help="forget a secret")
-    delete.add_argument("name", metavar="NAME")
-    list_ = actions.add_parser("list", help="the names of all secrets and where each was found")
+    delete.add_argument("name", metavar="NAME", help="as 'phichat secret list' shows it")
+    list_ = actions.add_parser("list", help="show the names of all secrets and where each was found")
     list_.add_argument("--json", action="store_true", help="one JSON object a line")
 
 

@@ -20,15 +20,19 @@ def arguments(parser: Parser) -> None:
     from phichat.cli.options import add_config_flags
     from phichat.config.train import TrainConfig
 
-    parser.add_argument("--name", help="of the run; default: the base model's, and what is asked for")
+    parser.add_argument("--name", help="of the run; default: from the base model and the settings")
     parser.add_argument("--again", action="store_true", help="train once more, as another run")
     parser.add_argument("--detach", action="store_true", help="start it, and do not wait")
     parser.add_argument("--dry-run", action="store_true", help="only show the steps and what they would cost")
     parser.add_argument("--yes", action="store_true", help="do not ask when it costs money")
     parser.add_argument(
-        "--max-cost", metavar="USD", type=usd, help="do not begin, or end, what costs more than this"
+        "--max-cost", metavar="USD", type=usd, help="begin nothing that may cost more, and end what does"
     )
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
+    parser.epilog = (
+        "What is not given is as phichat.toml says, else as the preset has it for the base model.\n"
+        "To see what it would take: phichat train --dry-run"
+    )
     add_config_flags(parser, "base_model", *(f"train.{name}" for name in TrainConfig.model_fields))
 
 
