@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -93,7 +94,18 @@ def out_json(kind: str, fields: Mapping[str, object]) -> None:
     """Write one JSON object as a line of data, told apart by `kind` as events are."""
     import json
 
-    out(json.dumps({"kind": kind, **fields}, ensure_ascii=False, default=str))
+    out(json.dumps(_speakable({"kind": kind, **fields}), ensure_ascii=False, default=str))
+
+
+def _speakable(value: object) -> object:
+    """Numbers that JSON has no word for as events write them: `"NaN"`, `"Infinity"`, `"-Infinity"`."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else f"{'-' if value < 0 else ''}Infinity"
+    if isinstance(value, Mapping):
+        return {key: _speakable(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_speakable(each) for each in value]
+    return value
 
 
 def visible(text: str) -> str:

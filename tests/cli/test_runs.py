@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
+import pytest
+
+from phichat.events import Metric
+from tests.cli import pupil
 from tests.cli.conftest import Run
 
 UNEXAMINED = ("--set", "backends.pupil.examined=false")
@@ -58,6 +63,16 @@ def test_runs_as_json(phichat: Run, school: Path) -> None:
     assert told["eval_losses"] == [3.0, 1.5]
     assert told["evaluation"]["tuned"] == {"loss": 1.5, "perplexity": 4.4817, "probes_right": 0.8}
     assert told["spec"]["dataset"]["train_rows"] == 7
+
+
+def test_a_loss_that_is_no_number_is_told_as_events_tell_it(
+    phichat: Run, school: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Metric(step=0, total=4, values={"eval_loss": math.nan})
+    monkeypatch.setattr(pupil, "TRAINING", [lost, *pupil.TRAINING])
+    phichat("train", "--name", "lost")
+    told = json.loads(phichat("runs", "--json").out, parse_constant=pytest.fail)
+    assert told["eval_losses"] == ["NaN", 3.0, 1.5]
 
 
 def test_a_run_elsewhere_is_listed_but_asked_about_there(phichat: Run, school: Path) -> None:
