@@ -6,15 +6,16 @@ import asyncio
 import contextlib
 import json
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from phichat import models
 from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, Resource, TrainSpec
+from phichat.backends.local import fetching
 from phichat.backends.local.forecast import forecast, gpu_free, lacking, on_gpu, speeds
 from phichat.backends.local.settings import LocalSettings
+from phichat.backends.locks import locked
 from phichat.backends.process import ProcessJobs
 from phichat.backends.workload import parameters_in, workload
 from phichat.errors import BackendError, ConfigError, NotFoundError
@@ -103,14 +104,13 @@ class Training:
             raise BackendError(
                 f"{directory} is not empty, and is no model of phichat's.", "Name another folder."
             )
-        partial = directory.with_name(f".{directory.name}.partial")
         try:
-            await asyncio.to_thread(shutil.copytree, model, partial, dirs_exist_ok=True)
-            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-            partial.rename(directory)
+            # One at a time: two copies of one model share a place until they are whole.
+            async with locked(self.jobs.place(name) / "fetch.lock"):
+                await fetching.put(model, directory, name)
         except OSError as error:
-            await asyncio.to_thread(shutil.rmtree, partial, ignore_errors=True)
-            raise BackendError(f"The model cannot be copied to {directory}: {error.strerror}.") from error
+            told = f"The model cannot be copied to {directory}: {fetching.reason(error)}."
+            raise BackendError(told) from error
         report(Step(name="fetch", state="done", detail=str(directory)))
         return directory
 
