@@ -137,6 +137,61 @@ async def test_what_is_removed_for_good_goes_everywhere(here: SyncedStore, there
         assert await listed(each) == [kept.id]
 
 
+async def test_what_another_program_still_writes_into_is_removed_all_the_same(
+    tmp_path: Path, place: Place, here: SyncedStore, there: SyncedStore
+) -> None:
+    made = await begun(here)
+    answer = StoredMessage(conversation_id=made.id, role="assistant", state="partial")
+    await here.append(answer)
+    await same(here, there)
+    async with aclosing(machine(tmp_path / "here", place)) as other:
+        await other.purge(made.id)
+    with pytest.raises(NotFoundError):
+        await here.extend(made.id, answer.id, "I go on")
+    with pytest.raises(NotFoundError):
+        await here.rename(made.id, "Still here")
+    assert await same(here, there) == []
+
+
+async def test_what_is_taken_in_after_its_removal_stays_without_what_was_removed(
+    here: SyncedStore, there: SyncedStore
+) -> None:
+    copy = elsewhere()
+    await here.merge([copy])
+    await said(here, copy.conversation, "Doomed")
+    await here.synchronise()
+    await here.purge(copy.conversation.id)
+    await here.merge([copy])
+    await here.rename(copy.conversation.id, "Restored")
+    await same(here, there)
+    found = await there.read(copy.conversation.id)
+    assert (found.conversation.title, found.messages) == ("Restored", copy.messages)
+
+
+async def test_what_was_taken_in_after_its_removal_is_not_removed_again(
+    here: SyncedStore, there: SyncedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await begun(here)
+    await here.synchronise()
+    await here.purge(made.id)
+    await here.create(made)
+    join = here._remote.join
+
+    async def slow(theirs: Transcript) -> Joined:
+        joined = await join(theirs)
+        await here.rename(made.id, "While it was sent")
+        return joined
+
+    with monkeypatch.context() as patched:
+        patched.setattr(here._remote, "join", slow)
+        await here.synchronise()
+    await there.synchronise()
+    answer = await said(there, made, "Here again")
+    await there.synchronise()
+    await same(here, there)
+    assert (await here.read(made.id)).messages == (answer,)
+
+
 async def test_what_was_said_meanwhile_is_not_removed(here: SyncedStore, there: SyncedStore) -> None:
     made = await begun(here)
     await said(here, made, "First")

@@ -35,8 +35,8 @@ class Mark(NamedTuple):
 
     number: int
     conversation_id: str
-    purge: bool
-    """It was removed for good."""
+    purge: int
+    """Which removal for good is not elsewhere yet; 0: none. Negative: it was made again after that."""
 
 
 class Journal:
@@ -49,13 +49,16 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self._file = Connection(path, _open)
 
-    async def begin(self, *ids: str, purge: bool = False, durable: bool = True) -> None:
-        """Note that conversations are about to be changed; until `end` they cannot be settled."""
-        await self._mark(ids, purge, time.time() + WRITING_SECONDS, durable)
+    async def begin(self, *ids: str, purge: bool = False, makes: bool = False, durable: bool = True) -> None:
+        """Note that conversations are about to be changed; until `end` they cannot be settled.
+
+        With `makes` they are here afterwards also where they were not before.
+        """
+        await self._mark(ids, purge, makes, time.time() + WRITING_SECONDS, durable)
 
     async def end(self, *ids: str, purge: bool = False) -> None:
-        """Note that the change is made."""
-        await self._mark(ids, purge, 0.0, durable=False)
+        """Note that the change is made, or has failed."""
+        await self._mark(ids, purge, False, 0.0, durable=False)
 
     async def marks(self) -> list[Mark]:
         """What is to be sent, the oldest change first."""
@@ -64,7 +67,19 @@ class Journal:
                 "SELECT number, conversation, purge FROM marks ORDER BY number"
             ).fetchall()
         )
-        return [Mark(number, conversation, bool(purge)) for number, conversation, purge in rows]
+        return [Mark(*row) for row in rows]
+
+    async def removed(self, mark: Mark) -> None:
+        """The removal that the mark stands for is made elsewhere; what was made after it is not yet there."""
+
+        def forget(connection: sqlite3.Connection) -> None:
+            with transaction(connection, durable=False):
+                connection.execute(
+                    "UPDATE marks SET purge = 0 WHERE conversation = ? AND purge = ?",
+                    (mark.conversation_id, mark.purge),
+                )
+
+        await self._file.run(forget)
 
     async def settle(self, mark: Mark, version: str | None) -> None:
         """What the mark stands for is elsewhere, where it has this version now; None: it is gone there."""
@@ -118,15 +133,26 @@ class Journal:
         """Let go of the file."""
         await self._file.aclose()
 
-    async def _mark(self, ids: Sequence[str], purge: bool, busy: float, durable: bool) -> None:
+    async def _mark(self, ids: Sequence[str], purge: bool, makes: bool, busy: float, durable: bool) -> None:
         def mark(connection: sqlite3.Connection) -> None:
             with transaction(connection, durable=durable):
-                connection.executemany(
-                    "INSERT OR REPLACE INTO marks (conversation, purge, busy) VALUES (?, ?, ?)",
-                    ((storable(each), purge, busy) for each in ids),
-                )
+                for each in map(storable, ids):
+                    # A removal that is not elsewhere yet is not forgotten, whatever is written after it.
+                    kept = time.time_ns() if purge else _removal(connection, each)
+                    connection.execute(
+                        "INSERT OR REPLACE INTO marks (conversation, purge, busy) VALUES (?, ?, ?)",
+                        (each, -abs(kept) if makes else kept, busy),
+                    )
 
         await self._file.run(mark)
+
+
+def _removal(connection: sqlite3.Connection, conversation_id: str) -> int:
+    """The removal of a conversation that is not elsewhere yet, as `Mark.purge`."""
+    found = connection.execute(
+        "SELECT purge FROM marks WHERE conversation = ?", (conversation_id,)
+    ).fetchone()
+    return int(found[0]) if found else 0
 
 
 def _note_version(connection: sqlite3.Connection, conversation_id: str, version: str) -> None:

@@ -74,8 +74,11 @@ class Rounds:
     async def _send(self, mark: Mark) -> None:
         if mark.purge:
             await self._remote.purge(mark.conversation_id)
+        if mark.purge > 0:
             await self._journal.settle(mark, None)
             return
+        if mark.purge:  # only once: others may write into what is there again
+            await self._journal.removed(mark)
         try:
             ours = await self._local.read(mark.conversation_id)
         except NotFoundError:  # whoever was about to write it has died

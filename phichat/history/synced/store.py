@@ -66,7 +66,7 @@ class SyncedStore(HistoryStore):
         return self._sync
 
     async def create(self, conversation: Conversation) -> None:
-        await self._write(conversation.id, self.local.create(conversation))
+        await self._write(conversation.id, self.local.create(conversation), makes=True)
 
     async def get(self, conversation_id: str) -> Conversation:
         self._tend()
@@ -122,7 +122,7 @@ class SyncedStore(HistoryStore):
 
     async def merge(self, transcripts: Sequence[Transcript]) -> Merged:
         ids = [transcript.conversation.id for transcript in transcripts]
-        await self._journal.begin(*ids)
+        await self._journal.begin(*ids, makes=True)
         merged = await self._noted(self.local.merge(transcripts), ids)
         await self._wake()
         return merged
@@ -148,12 +148,13 @@ class SyncedStore(HistoryStore):
         work: Coroutine[None, None, T],
         *,
         purge: bool = False,
+        makes: bool = False,
         durable: bool = True,
         wake: bool = True,
     ) -> T:
         """Do the work on the copy, and have it sent."""
         try:
-            await self._journal.begin(conversation_id, purge=purge, durable=durable)
+            await self._journal.begin(conversation_id, purge=purge, makes=makes, durable=durable)
         except BaseException:
             work.close()
             raise
