@@ -23,6 +23,7 @@ from phichat.screens.deploy.rows import everything
 from phichat.screens.deploy.story import Story
 from phichat.screens.session import Session, problem_of
 from phichat.workflow.estimates import hourly
+from phichat.workflow.removing import remove_all
 
 SHOWN = 6
 """Lines of what costs; the rest is counted."""
@@ -112,8 +113,7 @@ It goes on costing when phichat is closed. L leaves it as it is, D takes it down
         project, problem = self._session.project, None
         assert project is not None
         try:
-            for resource in self._costing:
-                await project.remove(resource, self._heard)
+            await remove_all(self._costing, lambda each: project.remove(each, self._heard))
         except asyncio.CancelledError:
             self._session.look_soon()
             raise

@@ -21,7 +21,8 @@ from phichat.errors import BackendError
 from phichat.workflow import Project
 from tests.azure.places import Lab
 from tests.azure.standin.cloud import SECRET, SUBSCRIPTION, Cloud
-from tests.azure.standin.wire import Request
+from tests.azure.standin.faults import Fault, instead
+from tests.azure.standin.wire import Request, error
 
 
 class Done(NamedTuple):
@@ -174,11 +175,26 @@ def test_what_is_alive_is_listed_with_its_price_and_deleted(
     assert phichat("status").err == "Nothing is alive.\n"
 
 
-def make_cluster(folder: Path) -> None:
+def test_one_that_cannot_be_deleted_keeps_none_of_the_others_alive(
+    empty: Cloud, phichat: Phichat, folder: Path
+) -> None:
+    empty.workspaces.make("phichat", "phichat")
+    for name in ("first", "second", "third"):
+        make_cluster(folder, name)
+    stuck = instead(error(409, "Conflict", "Another operation is in progress."))
+    empty.faults.append(Fault("DELETE", "/computes/(first|second)", stuck, times=2))
+    done = phichat("down", "--yes")
+    assert (done.code, done.out) == (1, "third\n")
+    assert done.err.startswith("phichat: 2 of 3 could not be removed and may cost on: cluster first: ")
+    assert "; cluster second: " in done.err
+    assert phichat("down", "--yes").out == "first\nsecond\n"
+
+
+def make_cluster(folder: Path, name: str = "") -> None:
     """The project's cluster, as its first training makes it."""
 
     async def make() -> None:
-        async with Project.open(folder) as project:
+        async with Project.open(folder, flags={"backends.azureml.compute": name}) as project:
             backend = project.backend
             assert isinstance(backend, AzureMLBackend)
             await compute.make(backend._workspace)

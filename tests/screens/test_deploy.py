@@ -283,6 +283,24 @@ async def test_all_that_is_alive_is_taken_down_after_a_question(pilot: Pilot[Non
     await until(pilot, lambda: list(deploy(pilot).states) == ["support/llama-70b"])
 
 
+async def test_one_that_cannot_be_removed_keeps_none_of_the_others_alive(
+    pilot: Pilot[None], script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await shared(pilot, script)
+    stuck = script.alive[0]
+    remove = project(pilot).remove
+
+    async def but_one(resource: Resource, report: Report) -> None:
+        if resource == stuck:
+            raise UnavailableError("It is being changed.", "phichat status")
+        await remove(resource, report)
+
+    monkeypatch.setattr(project(pilot), "remove", but_one)
+    await pilot.press("a", "y")
+    await shows(pilot, "1 of 2 could not be removed", "It is being changed")
+    assert script.alive == [stuck] and list(deploy(pilot).resources) == [stuck]
+
+
 async def test_a_hint_leads_to_the_log_the_models_and_the_way_back(
     pilot: Pilot[None], script: Script
 ) -> None:

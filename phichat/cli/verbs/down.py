@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
     Raises:
         ConfigError: nothing of that name is alive, or nobody can be asked.
-        BackendError: something could not be removed; what was left is tried first.
+        BackendError: something could not be removed; all the others were tried all the same.
     """
     return asyncio.run(_down(args))
 
@@ -46,6 +46,7 @@ async def _down(args: argparse.Namespace) -> int:
     from phichat.cli.options import open_project
     from phichat.cli.terminal import confirmed, narrate, out, out_json
     from phichat.workflow.lifetimes import expired
+    from phichat.workflow.removing import remove_all
     from phichat.workflow.rollout import old
 
     async with open_project(args) as project:
@@ -63,13 +64,16 @@ async def _down(args: argparse.Namespace) -> int:
         names = ", ".join(f"{each.kind} {each.name}" for each in chosen)
         if not confirmed(f"Stop and delete {names}?", args.yes):
             return 1
-        for resource in chosen:
+
+        async def remove(resource: Resource) -> None:
             with reported(args.json) as report:
                 await project.remove(resource, report)
             if args.json:
                 out_json("removed", {"type": resource.kind, "name": resource.name})
             else:
                 out(resource.name)
+
+        await remove_all(chosen, remove)
     return 0
 
 

@@ -21,12 +21,14 @@ from phichat.backends.base import (
 from phichat.backends.base import (
     Message as ChatMessage,
 )
+from phichat.errors import PhichatError
 from phichat.events import Reply, Step
 from phichat.models import cached, catalogue, resolve
 from phichat.runs import Run
 from phichat.screens.background import Background, Done
 from phichat.screens.session import problem_of, short_name
 from phichat.workflow.evaluation import verdict
+from phichat.workflow.removing import remove_all
 
 QUESTION = "Say hello in one short sentence."
 ANSWER_TOKENS = 32
@@ -207,8 +209,13 @@ class Work(Background):
         self._tell(Done(f"{deployment.id} is gone."))
 
     async def _down(self, resources: Sequence[Resource]) -> None:
-        for resource in resources:
-            await self._project.remove(resource, self._report)
+        try:
+            await remove_all(resources, lambda each: self._project.remove(each, self._report))
+        except PhichatError:
+            # What is gone must not be listed; the reason why something is not matters more than the list.
+            with contextlib.suppress(PhichatError):
+                await self._look()
+            raise
         self._tell(Done("Nothing of it is alive any more."))
 
     async def _shift(self, deployment: Deployment, percent: int) -> None:
