@@ -246,6 +246,46 @@ async def test_a_cluster_of_another_size_is_not_used(
     await other.aclose()
 
 
+async def test_our_cluster_grows_and_changes_in_nothing_else(
+    cloud: Cloud, backend: AzureMLBackend, tmp_path: Path
+) -> None:
+    await backend.submit(spec_of(tmp_path), ignore)
+    (cluster,) = cloud.compute.found.values()
+    inner = cluster["properties"]["properties"]
+    inner["subnet"], inner["scaleSettings"]["minNodeCount"] = {"id": "a-subnet"}, 1
+    more = lab_of(tmp_path, instance_count=2)
+    await more.submit(spec_of(tmp_path, "second"), ignore)
+    await more.aclose()
+    assert inner["subnet"] == {"id": "a-subnet"} and inner["scaleSettings"]["minNodeCount"] == 1
+    assert inner["scaleSettings"]["maxNodeCount"] == 2
+    assert list(cloud.compute.found.values()) == [cluster]
+
+
+@pytest.mark.parametrize("tags", [{"phichat": "another"}, {}], ids=["another project", "nobody we know"])
+async def test_a_cluster_of_somebody_else_is_used_as_it_is_or_not_at_all(
+    cloud: Cloud, backend: AzureMLBackend, tmp_path: Path, tags: dict[str, str]
+) -> None:
+    await backend.submit(spec_of(tmp_path), ignore)
+    (cluster,) = cloud.compute.found.values()
+    cluster["tags"] = tags
+    before = json.dumps(cluster)
+    await backend.submit(spec_of(tmp_path, "second"), ignore)
+    assert cloud.jobs.found["second"].properties["computeId"].endswith(cluster["name"])
+    more = lab_of(tmp_path, instance_count=2)
+    for refused in (more.plan(spec_of(tmp_path, "third")), more.submit(spec_of(tmp_path, "third"), ignore)):
+        with pytest.raises(BackendError, match="somebody else and has at most 1 of the 2 nodes") as caught:
+            await refused
+        assert "backends.azureml.compute" in caught.value.hint
+    await more.aclose()
+    assert [json.dumps(each) for each in cloud.compute.found.values()] == [before]
+    for changed, why in (({"provisioningState": "Failed"}, "failed"), ({"computeType": "VM"}, "is a VM")):
+        cluster["properties"].update({"provisioningState": "Succeeded", **changed})
+        cloud.forget()
+        with pytest.raises(BackendError, match=f"somebody else and .*{why}"):
+            await backend.submit(spec_of(tmp_path, "third"), ignore)
+        assert not [made for made in cloud.made() if "/computes/" in made]
+
+
 async def test_several_machines_train_together(cloud: Cloud, backend: AzureMLBackend, tmp_path: Path) -> None:
     await backend.submit(spec_of(tmp_path), ignore)
     more = lab_of(tmp_path, instance_count=2)

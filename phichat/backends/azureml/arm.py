@@ -86,9 +86,15 @@ class Arm:
         Raises:
             BackendError: it was refused, or it failed.
         """
-        with self.translated(doing):
-            await self._finish(await self._call("PUT", path, version, body))
-            return await self._settled(path, version, doing)
+        return await self._change("PUT", path, version, body, doing)
+
+    async def patch(self, path: str, version: str, body: Mapping[str, Any], doing: str) -> Json:
+        """Change of a resource what `body` says and nothing else, and wait until it is changed.
+
+        Raises:
+            BackendError: it was refused, or it failed.
+        """
+        return await self._change("PATCH", path, version, body, doing)
 
     async def delete(self, path: str, version: str, doing: str, **query: str) -> None:
         """Delete a resource, and wait until it is gone; one that is gone already is no error."""
@@ -128,6 +134,13 @@ class Arm:
         if self._client is not None:
             self._client.close()
         self.sign_in.close()
+
+    async def _change(
+        self, method: str, path: str, version: str, body: Mapping[str, Any], doing: str
+    ) -> Json:
+        with self.translated(doing):
+            await self._finish(await self._call(method, path, version, body))
+            return await self._settled(path, version, doing)
 
     async def _settled(self, path: str, version: str, doing: str) -> Json:
         for _ in range(PATIENCE):

@@ -55,6 +55,20 @@ class Compute(Service):
         told_url = f"{url}?api-version={API}"
         return answer(cluster, 201, Azure_AsyncOperation=told_url, Retry_After="0")
 
+    @route("PATCH", ARM, rf"{WORKSPACE}/computes/(?P<name>[^/]+)")
+    def patch(self, request: Request, name: str, **place: str) -> Response:
+        """Only the scale may be changed, as `ClusterUpdateParameters` of the service has it."""
+        found = self.found.get(request.path.lower())
+        if found is None:
+            return _missing(name)
+        inner = (request.json.get("properties") or {}).get("properties") or {}
+        if request.json != {"properties": {"properties": {"scaleSettings": inner.get("scaleSettings")}}}:
+            return error(400, "BadRequest", "Only properties.properties.scaleSettings can be changed.")
+        if "maxNodeCount" not in inner["scaleSettings"]:
+            return error(400, "BadRequest", "maxNodeCount is required.")
+        found["properties"]["properties"]["scaleSettings"] = inner["scaleSettings"]
+        return answer(found)
+
     @route("DELETE", ARM, rf"{WORKSPACE}/computes/(?P<name>[^/]+)")
     def delete(self, request: Request, name: str, **place: str) -> Response:
         if request.query.get("underlyingResourceAction") != "Delete":
