@@ -114,12 +114,15 @@ class ChatTrainer(SFTTrainer):
         number of processes.
         """
         self.model_wrapped.eval()
+        # Apple's GPUs, which only ever work alone, have no double precision: the processor adds up.
         sums = torch.zeros(3, dtype=torch.float64)
         with torch.no_grad(), self.compute_loss_context_manager():
             for batch, counts in self._eval_batches():
                 judged = self._judge(self.model_wrapped, self._prepare_inputs(batch))
-                sums += counts * torch.stack([part.double().cpu() for part in judged])
-        loss, tokens, right = self.accelerator.reduce(sums.to(self.args.device)).tolist()
+                sums += counts * torch.stack([part.cpu().double() for part in judged])
+        if self.args.world_size > 1:
+            sums = self.accelerator.reduce(sums.to(self.args.device))
+        loss, tokens, right = sums.tolist()
         metrics = {"eval_loss": loss / tokens, "eval_token_accuracy": right / tokens}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
