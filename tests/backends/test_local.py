@@ -24,7 +24,8 @@ from phichat.backends.base import (
     Usage,
 )
 from phichat.backends.local import LocalBackend, LocalSettings
-from phichat.backends.local.serving import _template
+from phichat.backends.local.servers import ModelServers
+from phichat.backends.local.serving import _Record, _template
 from phichat.backends.process import ProcessJobs
 from phichat.errors import BackendError, NotFoundError, UnavailableError
 from phichat.events import Event, Step
@@ -209,6 +210,25 @@ async def test_another_model_or_setting_replaces_the_server(backend: LocalBacken
     assert server_of(backend).pid != first.pid
     (state,) = await backend.deployments()
     assert state.model == str(tiny_phi3) or state.model == tiny_phi3.name
+
+
+async def test_a_deployment_that_is_deleted_meanwhile_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = LocalBackend(LocalSettings(), tmp_path)
+    for name in ("one", "two"):
+        folder = tmp_path / "deployments" / name
+        folder.mkdir(parents=True)
+        record = _Record(spec=DeploySpec(name=name, model="smollm2"), path=folder, title="smollm2")
+        (folder / "deployment.json").write_text(record.model_dump_json(), encoding="utf-8")
+    doing = ModelServers.doing
+
+    async def deleting(servers: ModelServers, name: str) -> str:
+        await backend.delete(Deployment(id="one"))
+        return await doing(servers, name)
+
+    monkeypatch.setattr(ModelServers, "doing", deleting)
+    assert [state.deployment.id for state in await backend.deployments()] == ["two"]
 
 
 async def test_a_model_that_is_not_there(backend: LocalBackend) -> None:

@@ -123,7 +123,8 @@ class Serving:
     async def states(self) -> list[DeploymentState]:
         """Every deployment as it is now."""
         names = sorted(path.parent.name for path in self._directory.glob("*/deployment.json"))
-        return [await self._state(name) for name in names]
+        found = [await self._state(name) for name in names]
+        return [state for state in found if state is not None]
 
     async def stopped(self, name: str) -> bool:
         """Whether the server's process is gone."""
@@ -196,8 +197,13 @@ class Serving:
             command += ["--cache-bytes", str(int(settings.cache_gib * GIB))]
         return [*command, "--threads", str(settings.threads)] if settings.threads else command
 
-    async def _state(self, name: str) -> DeploymentState:
-        doing, record = await self._servers.doing(name), self._read(name)
+    async def _state(self, name: str) -> DeploymentState | None:
+        """A deployment as it is now; None if it was deleted while its server was asked."""
+        doing = await self._servers.doing(name)
+        try:
+            record = self._read(name)
+        except NotFoundError:
+            return None
         return DeploymentState(
             deployment=Deployment(id=name, url=self._servers.url(name) or ""),
             healthy=doing == "ready",
