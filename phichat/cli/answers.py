@@ -9,8 +9,9 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
+from phichat.cli.characters import visible
 from phichat.cli.narration import narrated
-from phichat.cli.terminal import ask, can_ask, narrate, out, size, visible
+from phichat.cli.terminal import ask, can_ask, narrate, out, size
 from phichat.errors import ConfigError, NotFoundError
 from phichat.events import Piece, Reply, dump
 

@@ -10,6 +10,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 
+from phichat.cli.characters import suited
 from phichat.errors import PhichatError, of_the_disk
 
 INTERRUPTED = 130
@@ -65,7 +66,8 @@ def _interrupt(_number: int, _frame: object) -> None:
 def tell(error: PhichatError) -> None:
     """Say an error on standard error, secrets masked."""
     hint = f"\n  {error.hint}" if error.hint else ""
-    sys.stderr.write(f"phichat: {_redacted(error.message)}{_redacted(hint)}\n")
+    told = f"phichat: {_redacted(error.message)}{_redacted(hint)}\n"
+    sys.stderr.write(suited(told, sys.stderr))
 
 
 def _unexpected(error: Exception) -> PhichatError:

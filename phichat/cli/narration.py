@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from phichat.cli.characters import suited, visible
 from phichat.cli.guard import OutputClosedError
 from phichat.cli.terminal import out, size
 from phichat.events import BaseEvent, Progress, Status, Step, dump
@@ -53,7 +54,7 @@ class Narrator:
     def keep(self, text: str) -> None:
         """Show a line that stays."""
         self._clear()
-        self._write(f"{text}\n")
+        self._write(f"{suited(text, self._stream)}\n")
 
     def close(self) -> None:
         """Take the line away: what follows is data, or the end."""
@@ -91,9 +92,9 @@ class Narrator:
         self._told = (self._subject, self._clock())
         if self._terminal:
             # A line that wraps could not be taken back.
-            self._write(f"\r\x1b[K{self._text[: shutil.get_terminal_size().columns - 1]}")
+            self._write(f"\r\x1b[K{visible(self._text)[: shutil.get_terminal_size().columns - 1]}")
         else:
-            self._write(f"{self._text}\n")
+            self._write(f"{suited(self._text, self._stream)}\n")
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

@@ -6,18 +6,19 @@ import math
 import sys
 from collections.abc import Mapping, Sequence
 
+from phichat.cli.characters import suited
 from phichat.cli.guard import OutputClosedError, drop_output
 from phichat.errors import ConfigError
 
 
-def out(text: str, end: str = "\n") -> None:
-    """Write data to standard output, at once.
+def out(text: str, end: str = "\n", *, styled: bool = False) -> None:
+    """Write data to standard output, at once; a terminal gets no commands, except where we have `styled` it.
 
     Raises:
         OutputClosedError: nobody reads it any more.
     """
     try:
-        sys.stdout.write(text + end)
+        sys.stdout.write((text if styled else suited(text, sys.stdout)) + end)
         sys.stdout.flush()
     except BrokenPipeError as error:
         drop_output()
@@ -26,7 +27,7 @@ def out(text: str, end: str = "\n") -> None:
 
 def narrate(text: str) -> None:
     """Say something to the person on standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{suited(text, sys.stderr)}\n")
 
 
 def can_ask() -> bool:
@@ -49,7 +50,7 @@ def confirmed(question: str, yes: bool) -> bool:
 
 def ask(question: str, default: bool) -> bool:
     """The person's answer; `default` is what an empty line means, the end of input is a no."""
-    sys.stderr.write(f"{question} [{'Y/n' if default else 'y/N'}] ")
+    sys.stderr.write(f"{suited(question, sys.stderr)} [{'Y/n' if default else 'y/N'}] ")
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:
@@ -106,8 +107,3 @@ def _speakable(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_speakable(each) for each in value]
     return value
-
-
-def visible(text: str) -> str:
-    """The text on one line, without what a terminal would take for a command."""
-    return "".join(character if character.isprintable() else " " for character in text)

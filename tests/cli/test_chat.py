@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
 
-from phichat.cli.answers import Sentences, usage
+from phichat.cli.answers import Sentences, show, usage
 from phichat.events import Piece, Reply, parse
 from phichat.workflow import Project
 from phichat.workflow.serving import Serving
@@ -205,3 +207,16 @@ def test_who_counts_no_tokens_is_not_said_to_give_none() -> None:
     assert usage(reply.model_copy(update={"completion_tokens": 2})).startswith(
         "(2 tokens, 0.0 tokens/s, first"
     )
+
+
+async def test_a_command_that_comes_in_pieces_does_not_reach_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def answer() -> AsyncGenerator[Piece | Reply, None]:
+        for text in ("Hi\x1b", "]52;c;aGk=", "\x1b", "\\ \x9d", "0;title\x07\n"):
+            yield Piece(text=text)
+
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for plain in (False, True):
+        await show(answer(), as_json=False, plain=plain)
+        assert capsys.readouterr().out.rstrip("\n") == "Hi␛]52;c;aGk=␛\\ �0;title␇"

@@ -78,6 +78,17 @@ def test_an_evaluation_stays_with_one_answer() -> None:
     assert "Where?" not in screen.getvalue()
 
 
+def test_what_a_model_says_commands_no_terminal() -> None:
+    screen = Screen()
+    tell = told(screen)
+    tell(Metric(step=5, total=10, values={"eval_loss": 1.25}))
+    tell(Sample(step=5, prompt="\x1b[2J", text="\x1b]52;c;aGk=\x07"))
+    tell(Status(state="preparing", detail="\x1b[2Jloading\nit"))
+    assert screen.getvalue() == (
+        "step 5 of 10: eval loss 1.250\n  “␛[2J” → “␛]52;c;aGk=␇”\n\r\x1b[K [2Jloading it"
+    )
+
+
 def test_the_numbers_of_the_exam_are_not_a_step() -> None:
     stream = io.StringIO()
     tell = told(stream)

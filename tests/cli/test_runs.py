@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,19 @@ def test_a_run_elsewhere_is_listed_but_asked_about_there(phichat: Run, school: P
     assert done.code == 2
     assert done.err == "phichat: The run 'mine' is on backend 'pupil'.\n  Add --backend pupil\n"
     assert phichat("watch", "--backend", "parrot").code == 1, "there is none here"
+
+
+def test_a_log_in_colour_is_readable_on_a_terminal(
+    phichat: Run, school: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def logs(_: pupil.PupilBackend, what: object) -> AsyncGenerator[str, None]:
+        yield "\x1b[32mstep 1\rstep 2\x1b[0m\x1b]0;mine\x07"
+
+    monkeypatch.setattr(pupil.PupilBackend, "logs", logs)
+    phichat("train")
+    assert phichat("logs").out == "\x1b[32mstep 1\rstep 2\x1b[0m\x1b]0;mine\x07\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert phichat("logs").out == "step 1\nstep 2␛]0;mine␇\n"
 
 
 def test_logs_and_a_model_of_the_newest_run(phichat: Run, school: Path) -> None:

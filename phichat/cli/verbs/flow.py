@@ -150,7 +150,8 @@ async def _batch(args: argparse.Namespace, project: Project) -> int:
 
 
 def _as_text(result: FlowResult) -> None:
-    from phichat.cli.terminal import narrate, out, table, visible
+    from phichat.cli.characters import visible
+    from phichat.cli.terminal import narrate, out, table
     from phichat.flowrunner.report import name_of
 
     failed = result.failed

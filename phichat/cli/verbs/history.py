@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phichat.cli.characters import visible
 from phichat.cli.keeping import catch_up, conversations, move, recover, synchronise, told
 from phichat.cli.parser import Parser
-from phichat.cli.terminal import visible
 
 if TYPE_CHECKING:
     from phichat.history import Conversation, HistoryStore, Hit, Snippet
@@ -148,7 +148,7 @@ async def _search(args: argparse.Namespace, project: Project) -> int:
         if args.json:
             out_json("hit", _facts(hit))
         else:
-            out(f"{hit.conversation.id[:ID_LENGTH]}  {_marked(hit.snippet)}")
+            out(f"{visible(hit.conversation.id[:ID_LENGTH])}  {_marked(hit.snippet)}", styled=True)
     if not hits:
         where = "" if args.all else " in this project: --all searches the others as well"
         narrate(f"Nothing matches{where}.")
