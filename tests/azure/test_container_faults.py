@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,14 +11,17 @@ import pytest
 from phichat.backends.azureml import arm
 from phichat.backends.azureml.backend import AzureMLBackend
 from phichat.backends.base import ChatOptions, Deployment, Job, Message
-from phichat.errors import BackendError, UnavailableError
+from phichat.errors import AuthError, BackendError, UnavailableError
 from phichat.events import Event, Log, Step
 from tests.azure.places import lab_of
-from tests.azure.serving import only, spec
+from tests.azure.serving import Played, only, spec
 from tests.azure.standin.cloud import Cloud
+from tests.azure.standin.faults import Fault, drop_before, instead
 from tests.azure.standin.others import SAYS, Crashing, Stuck
+from tests.azure.standin.wire import Request, Response, answer
 from tests.azure.training import ignore
 
+REFUSED = instead(Response(401, b"{}"))
 HELLO = [Message(role="user", content="Are you there?")]
 
 
@@ -120,3 +125,60 @@ async def test_one_that_crashes_after_a_minute_is_told_as_that_and_the_one_befor
     assert "Yes." in await asked(backend, old)
     await backend.delete(new)
     assert only(cloud)[1] == {old.id.partition("/")[2]: 100}
+
+
+GONE = [Fault("POST", "/score", drop_before, times=99), Fault("POST", "/score", REFUSED, times=99)]
+
+
+@pytest.mark.parametrize("fault", GONE, ids=["network", "key"])
+async def test_one_that_nobody_could_ask_is_kept_and_tested_later(
+    cloud: Cloud, backend: AzureMLBackend, job: Job, fault: Fault
+) -> None:
+    cloud.faults.append(replace(fault))
+    with pytest.raises((UnavailableError, AuthError), match="is there and costs, but is not tested yet"):
+        await backend.deploy(spec(job), ignore)
+    ((name, live),) = only(cloud)[0].items()
+    assert only(cloud)[1] == {}, "it gets no requests before it has answered"
+    cloud.forget()
+    await backend.deploy(spec(job), ignore)
+    assert only(cloud) == ({name: live}, {name: 100})
+
+
+async def test_one_that_nobody_can_ask_any_more_gives_its_requests_back_and_is_kept(
+    cloud: Cloud, job: Job, tmp_path: Path
+) -> None:
+    backend = lab_of(tmp_path, gradual_traffic=True)
+    await backend.deploy(spec(job), ignore)
+    before = only(cloud)[1]
+    # Two questions that were held out, and one at 10 %.
+    cloud.faults.append(Fault("POST", "/score", drop_before, times=99, skip=3))
+    with pytest.raises(UnavailableError, match="not tested yet") as caught:
+        await backend.deploy(spec(job, "better"), ignore)
+    assert caught.value.hint == "Repeat the command: it goes on from there."
+    assert only(cloud)[1] == before and len(only(cloud)[0]) == 2
+    cloud.forget()
+    new = await backend.deploy(spec(job, "better"), ignore)
+    assert only(cloud)[1] == {new.id.partition("/")[2]: 100}
+    await backend.aclose()
+
+
+async def test_a_long_question_that_was_held_out_is_no_failure_of_the_deployment(
+    cloud: Cloud, backend: AzureMLBackend, job: Job
+) -> None:
+    class Short(Played):
+        """Has room for a thousand letters."""
+
+        def answered(self, request: Request) -> Response:
+            if len(request.json["messages"][0]["content"]) > 1000:
+                told = {"message": "The conversation is longer than the context.", "code": "context"}
+                return answer({"error": told}, 400)
+            return super().answered(request)
+
+    ((held_out,),) = [[*cloud.blobs.folder.rglob("eval.jsonl")]]
+    turns = [{"role": "user", "content": "Why? " * 5000}, {"role": "assistant", "content": "So."}]
+    held_out.write_text(json.dumps({"messages": turns}) + "\n", encoding="utf-8")
+    cloud.endpoints.instead.append(Short())
+    cloud.forget()
+    await backend.deploy(spec(job), ignore)
+    (asked,) = [request for request in cloud.requests if request.path == "/score"]
+    assert asked.json["messages"][0]["content"].startswith("Why? Why? ")

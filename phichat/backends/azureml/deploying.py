@@ -14,7 +14,7 @@ from phichat.backends.azureml.lifetime import MADE, UNTIL, stamp
 from phichat.backends.azureml.refs import Ref, deployment_name, endpoint_name
 from phichat.backends.azureml.registering import Model
 from phichat.backends.base import ChatOptions, Deployment, DeploySpec, Message
-from phichat.errors import BackendError, UnavailableError
+from phichat.errors import AuthError, BackendError, UnavailableError
 from phichat.events import Log, Step, unheard
 
 if TYPE_CHECKING:
@@ -165,6 +165,8 @@ class Deploying:
                     message = Message(role="user", content=question)
                     async for _ in self._scoring.chat(wanted.ref.id, [message], TEST):
                         pass
+            except (UnavailableError, AuthError) as error:
+                raise _kept(wanted.ref, error) from error
             except BackendError as error:
                 raise await self._given_up(wanted.ref, error, report) from error
 
@@ -187,6 +189,10 @@ class Deploying:
         try:
             async for _ in self._scoring.chat(wanted.ref.id, [message], TEST):
                 pass
+        except (UnavailableError, AuthError) as error:
+            with contextlib.suppress(UnavailableError, AuthError):  # who cannot be reached changes nothing
+                await self._endpoints.share(wanted.ref.endpoint, before)
+            raise _kept(wanted.ref, error) from error
         except BackendError as error:
             await self._endpoints.share(wanted.ref.endpoint, before)
             raise await self._given_up(wanted.ref, error, report) from error
@@ -265,6 +271,14 @@ async def _step(name: str, detail: str, report: Report) -> AsyncIterator[_Steppi
         report(Step(name=name, state="failed", detail=error.message))
         raise
     report(Step(name=name, state="reused" if step.reused else "done", detail=detail))
+
+
+def _kept(ref: Ref, error: BackendError) -> BackendError:
+    """The error of a test that nobody could make: it says nothing about the deployment, which stays."""
+    told = f"{error.message} The new deployment {ref.name} is there and costs, but is not tested yet."
+    if isinstance(error, AuthError):
+        return AuthError(told, error.hint)
+    return UnavailableError(told, "Repeat the command: it goes on from there.")
 
 
 def _cause(lines: list[str], error: BackendError) -> BackendError:

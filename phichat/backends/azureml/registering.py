@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 API = "2023-08-01-preview"
 QUESTIONS = 2
 """Held-out questions that a new deployment has to answer before anybody else asks it."""
+LETTERS = 500
+"""Of each, at most: a token has one letter or more, seldom less, so that this fits any model's context."""
 HELLO = "Hello! Who are you?"
 """Asked where nothing was held out."""
 
@@ -136,7 +138,7 @@ def _asked(rows: str) -> list[str]:
     # The last line may have been cut off.
     for line in rows.split("\n")[:-1][:QUESTIONS]:
         turns = json.loads(line)["messages"]
-        found += [turn["content"] for turn in turns if turn["role"] == "user"][:1]
+        found += [turn["content"][:LETTERS] for turn in turns if turn["role"] == "user"][:1]
     return found
 
 
