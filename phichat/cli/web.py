@@ -47,8 +47,10 @@ def serve(arguments: Sequence[str], port: int, announce: Callable[[str], None]) 
     port = listening.getsockname()[1]
     key = secrets.token_urlsafe(24)
     server = Server(_command(arguments), host=HOST, port=port)
-    app = web.Application(middlewares=[_guarded(web, key, f"phichat-{port}")])
-    page = PAGE.read_text(encoding="utf-8").replace("{address}", f"{HOST}:{port}")
+    address = f"{HOST}:{port}"
+    origin = f"http://{address}".removesuffix(":80")  # browsers leave out the port that everybody expects
+    app = web.Application(middlewares=[_guarded(web, key, f"phichat-{port}", origin)])
+    page = PAGE.read_text(encoding="utf-8").replace("{address}", address)
 
     async def index(_: web.Request) -> web.Response:
         headers = {"Content-Security-Policy": POLICY, "Referrer-Policy": "no-referrer"}
@@ -79,7 +81,7 @@ def serve(arguments: Sequence[str], port: int, announce: Callable[[str], None]) 
             web.static("/static", server.statics_path),
         ]
     )
-    announce(f"http://{HOST}:{port}/?key={key}")
+    announce(f"http://{address}/?key={key}")
     web.run_app(app, sock=listening, print=None, access_log=None)
 
 
@@ -102,10 +104,17 @@ def _command(arguments: Sequence[str]) -> str:
     return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
 
 
-def _guarded(web: Any, key: str, cookie: str) -> Any:
-    """Let nobody in who has not the key: in the address the first time, then in a cookie."""
+def _guarded(web: Any, key: str, cookie: str, origin: str) -> Any:
+    """Let nobody in who has not the key: in the address the first time, then in a cookie.
+
+    A browser sends a cookie to every port of this machine, and with what the pages of all of them ask for:
+    only our own page, of that `origin`, is let in with it.
+    """
 
     async def guard(request: Any, handler: Callable[[Any], Awaitable[Any]]) -> Any:
+        # Of a page that is opened nobody tells the origin, of whatever a page opens or sends everybody does.
+        if request.headers.get("Origin", origin) != origin:
+            raise web.HTTPForbidden(text="Only the page that `phichat web` serves may ask for this.\n")
         if hmac.compare_digest(request.query.get("key", "").encode(), key.encode()):
             # On to an address without it: addresses are kept in histories.
             entered = web.HTTPFound("/")

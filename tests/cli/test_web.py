@@ -79,6 +79,21 @@ async def test_without_the_key_nobody_gets_in(address: str) -> None:
             await stranger.ws_connect(f"ws://{where.netloc}/ws")
 
 
+async def test_a_page_of_another_server_is_not_let_in_with_the_cookie(address: str) -> None:
+    where = urlsplit(address)
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser:
+        assert (await browser.get(address)).status == 200
+        terminal = f"ws://{where.netloc}/ws?width=80&height=24"
+        for origin in (f"http://127.0.0.1:{(where.port or 0) + 1}", f"http://localhost:{where.port}", "null"):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await browser.ws_connect(terminal, origin=origin)
+            assert refused.value.status == 403
+            answer = await browser.get(f"http://{where.netloc}/", headers={"Origin": origin})
+            assert (answer.status, "Only the page" in await answer.text()) == (403, True)
+        async with browser.ws_connect(terminal, origin=f"http://{where.netloc}") as socket:
+            await shown(socket, "Ask something")
+
+
 def test_a_port_that_is_taken_is_said(phichat: Run, project: Path, address: str) -> None:
     port = urlsplit(address).port
     done = phichat("web", "--port", str(port))
