@@ -13,7 +13,7 @@ import pytest
 from phichat.backends.azureml.backend import AzureMLBackend
 from phichat.backends.base import EvalSpec, Job
 from phichat.errors import AuthError, BackendError, NotFoundError, QuotaError
-from phichat.events import Event, Metric, Status, Step
+from phichat.events import Event, Metric, Sample, Status, Step, dump
 from tests.azure.places import lab_of
 from tests.azure.standin.cloud import Cloud
 from tests.azure.standin.faults import Fault, busy, drop_after, drop_before, instead
@@ -63,6 +63,20 @@ async def test_a_log_that_grows_is_told_once_line_by_line(
     ]
     assert last(events).detail == "The model is there."
     assert events[-2].at == 1_800_000_000.0
+
+
+async def test_a_line_ends_where_the_trainer_ended_it(
+    cloud: Cloud, backend: AzureMLBackend, tmp_path: Path
+) -> None:
+    sample = dump(Sample(step=1, prompt="a\u2028b", text="c\u2029d\x85e", at=1_800_000_000.0))
+    written = f"Loading: 50%\rLoading: 100%\r\n{sample}\nhalf"
+    cloud.jobs.play = play(written.encode())
+    job = await backend.submit(spec_of(tmp_path), ignore)
+    events = await watched(backend, job)
+    lines = [text async for text in backend.logs(job)]
+    assert lines == ["Loading: 100%", sample, "half"]
+    assert [event.text for event in events if isinstance(event, Sample)] == ["c\u2029d\x85e"]
+    assert "\u2028" in sample, "JSON leaves it as it is"
 
 
 @pytest.mark.parametrize("looks", [0, 3])

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from phichat.backends.azureml.place import identity_of
 from phichat.backends.azureml.refs import Ref
+from phichat.backends.azureml.telling import lines_of
 from phichat.errors import BackendError, NotFoundError
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ class Endpoints:
         path = await self._workspace.path(f"{ref.path}/getLogs")
         asked = {"containerType": "InferenceServer", "tail": LOG_LINES}
         told = await self._arm.ask("POST", path, DEPLOYMENT_API, asked, f"read the log of {ref.name}")
-        return str(told.get("content") or "").splitlines()
+        return lines_of(str(told.get("content") or ""))
 
     async def key(self, endpoint: Json) -> str:
         """What opens an endpoint, fetched now; it is a secret."""

@@ -83,6 +83,17 @@ class Telling:
                 file.write(f"{line}\n")
 
 
+def lines_of(log: str) -> list[str]:
+    """The lines of a log; JSON may hold whatever else Python takes for the end of one."""
+    lines = log.split("\n")
+    return [seen(line) for line in (lines if lines[-1] else lines[:-1])]
+
+
+def seen(line: str) -> str:
+    """What is left of a line in the end, where a progress bar has written over itself."""
+    return line.rstrip("\r").rpartition("\r")[2]
+
+
 def _kind(line: str) -> str:
     """The kind of an event; empty for every other line."""
     if not line.startswith(EVENT):

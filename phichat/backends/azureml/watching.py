@@ -13,7 +13,7 @@ from phichat.backends.azureml.command import OUTPUT, run_folder
 from phichat.backends.azureml.failures import clean, diagnose
 from phichat.backends.azureml.reports import Reports
 from phichat.backends.azureml.storage import uri
-from phichat.backends.azureml.telling import TAKEN, Telling
+from phichat.backends.azureml.telling import TAKEN, Telling, lines_of, seen
 from phichat.errors import AuthError, UnavailableError
 from phichat.events import Event, Log, Status, parse
 
@@ -79,7 +79,7 @@ class Watching:
             addresses = [details.log] if details.log else [details.logs[key] for key in sorted(details.logs)]
             for address in addresses:
                 content = await self._read(address, 0) or b""
-                for line in content.decode("utf-8", errors="replace").splitlines():
+                for line in lines_of(content.decode("utf-8", errors="replace")):
                     yield line
 
     def close(self) -> None:
@@ -206,8 +206,7 @@ class _Log:
         return self._at or details.started or details.created or 0.0
 
     def _heard(self, line: bytes, details: Details) -> Iterator[Event]:
-        text = line.decode("utf-8", errors="replace").rstrip("\r").rpartition("\r")[2]
-        for told in self._telling.hear(text):
+        for told in self._telling.hear(seen(line.decode("utf-8", errors="replace"))):
             yield from self._event(told, details)
 
     def _event(self, text: str, details: Details) -> Iterator[Event]:
