@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from filelock import FileLock
 from pydantic import Field, ValidationError
@@ -49,6 +50,8 @@ class Run(Value):
     ended: float | None = None
     state: State = "queued"
     detail: str = ""
+    state_seq: int = -1
+    """The `seq` of the event that said so; -1 while none has."""
     priced: bool = False
     """Whether it costs money."""
     usd_rate: float | None = None
@@ -97,8 +100,24 @@ class Ledger:
 
     def write(self, run: Run) -> Run:
         """Keep a run as it is now; returns it."""
-        write_atomic(self.directory / run.name / "run.json", run.model_dump_json(indent=2))
-        return run
+        with self._lock(run.name):
+            return self._write(run)
+
+    def note(self, name: str, status: Status) -> None:
+        """Keep what an event of a run's story says of its state, unless something newer is known.
+
+        Every look at a run goes through its story again, and several may look at once.
+        """
+        assert status.seq is not None, "only events of a stream have a place in it"
+        with self._lock(name):
+            known = self.run(name)
+            if known.finished or (status.seq <= known.state_seq and not status.finished):
+                return
+            if (known.state, known.detail) == (status.state, status.detail):
+                return
+            ended = status.at if status.finished else None
+            noted = {"state": status.state, "detail": status.detail, "ended": ended, "state_seq": status.seq}
+            self._write(known.model_copy(update=noted))
 
     def free_name(self, name: str) -> str:
         """The name, or the first of `name-2`, `name-3`, … that no run has."""
@@ -114,6 +133,15 @@ class Ledger:
         """The run's events."""
         return EventLog(self.directory / name / "events.jsonl")
 
+    def _write(self, run: Run) -> Run:
+        write_atomic(self.directory / run.name / "run.json", run.model_dump_json(indent=2))
+        return run
+
+    def _lock(self, name: str) -> FileLock:
+        folder = self.directory / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return FileLock(folder / "run.lock")
+
     @staticmethod
     def _read(path: Path) -> Run | None:
         try:
@@ -127,9 +155,9 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._position = 0
-        self._last = -1
+        self.last = -1
         """The highest `seq` that the file has, as far as it was read."""
+        self._position = 0
 
     def __iter__(self) -> Iterator[Event]:
         if not self.path.exists():
@@ -145,20 +173,33 @@ class EventLog:
         assert event.seq is not None, "only events of a stream have a place in it"
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_suffix(".lock")), self.path.open("a+b") as file:
-            file.seek(self._position)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    file.truncate(self._position)
-                    break
-                self._position += len(line)
-                self._last = max(self._last, parse(line.decode()).seq or 0)
-            if event.seq <= self._last:
+            if not self._read_on(file):
+                file.truncate(self._position)
+            if event.seq <= self.last:
                 return False
             line = f"{dump(event)}\n".encode()
             file.write(line)
             self._position += len(line)
-            self._last = event.seq
+            self.last = event.seq
         return True
+
+    def look(self) -> None:
+        """Find out which events the file has."""
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+            self._read_on(file)
+
+    def _read_on(self, file: BinaryIO) -> bool:
+        """Read what has come; False if the last line has no end."""
+        file.seek(self._position)
+        newest, whole = b"", True
+        for line in file:
+            whole = line.endswith(b"\n")
+            if whole:
+                newest = line
+                self._position += len(line)
+        if newest:  # each is above the one before it: to read the others would take long
+            self.last = parse(newest.decode()).seq or 0
+        return whole
 
 
 def run_name(spec: TrainSpec | EvalSpec, label: str, backend: str) -> str:

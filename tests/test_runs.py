@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -38,6 +39,42 @@ def test_the_newest_run_comes_first(ledger: Ledger) -> None:
     assert ledger.newest("local", succeeded=True) == old
     with pytest.raises(NotFoundError):
         ledger.newest("elsewhere")
+
+
+def test_what_is_newer_is_noted_and_an_end_stays(ledger: Ledger) -> None:
+    ledger.write(Run(name="r", backend="local", spec=spec()))
+
+    def noted(status: Status) -> tuple[str, str, float | None]:
+        ledger.note("r", status)
+        run = ledger.run("r")
+        return run.state, run.detail, run.ended
+
+    assert noted(Status(state="running", seq=3)) == ("running", "", None)
+    assert noted(Status(state="queued", detail="Third in line.", seq=0)) == ("running", "", None)
+    assert noted(Status(state="running", detail="Half.", seq=4)) == ("running", "Half.", None)
+    # A plugin may count the events of a further attempt from 0 again: its end counts all the same.
+    assert noted(Status(state="failed", detail="No.", seq=2, at=9)) == ("failed", "No.", 9)
+    assert noted(Status(state="running", seq=7)) == ("failed", "No.", 9)
+
+
+def test_a_note_takes_nothing_back_that_was_written_meanwhile(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = ledger.write(Run(name="r", backend="local", spec=spec()))
+    again = Thread(target=ledger.write, args=[run.model_copy(update={"job": Job(id="again")})])
+    read = Ledger.run
+
+    def read_while_another_writes(self: Ledger, name: str) -> Run:
+        known = read(self, name)
+        again.start()
+        again.join(0.2)
+        return known
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "run", read_while_another_writes)
+        ledger.note("r", Status(state="running", seq=0))
+    again.join()
+    assert ledger.run("r").job == Job(id="again")
 
 
 def test_no_run_is_an_error_that_says_what_to_do(ledger: Ledger) -> None:

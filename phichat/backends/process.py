@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from phichat.paths import write_atomic
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 10.0
+BLOCK = 1000
+"""Lines that are read at once."""
 AGAIN = "Started again"
 """How the story of a further attempt begins."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -128,21 +131,20 @@ class ProcessJobs:
         while True:
             # Look at the state first: what is written until then is then surely read.
             now = await asyncio.to_thread(self.status, name)
-            lines = await asyncio.to_thread(
-                list, _lines(self._folder(name) / "output.log", position, now.finished)
-            )
-            for line, end in lines:
+            block = await asyncio.to_thread(self._read_on, name, position, now.finished)
+            for event, end in block:
                 position = end
-                event = parse(line)
                 if isinstance(event, Status) and event.detail.startswith(AGAIN):
                     # How the attempt before has ended was told at this place, and is history now.
                     said, last, seq = Status(state="running"), "", seq + 1
                 if isinstance(event, Status) and event.finished:
                     said = event  # the process ends the stream, not its word
                     continue
-                last = line if isinstance(event, Log) and line.strip() else last
+                last = event.line if isinstance(event, Log) and event.line.strip() else last
                 yield event.model_copy(update={"seq": seq})
                 seq += 1
+            if len(block) == BLOCK:
+                continue
             if now.finished:
                 yield _final(now, said, last).model_copy(update={"seq": seq})
                 return
@@ -175,6 +177,11 @@ class ProcessJobs:
         if not _NAME.fullmatch(name) or not (folder / "job.json").exists():
             raise NotFoundError(f"There is no job {name!r}.")
         return folder
+
+    def _read_on(self, name: str, position: int, to_the_end: bool) -> list[tuple[Event, int]]:
+        """A block of events from a byte position on, each with the position behind it."""
+        lines = _lines(self._folder(name) / "output.log", position, to_the_end)
+        return [(parse(line), end) for line, end in islice(lines, BLOCK)]
 
     def _prepare(self, folder: Path, argv: Sequence[str], cwd: Path | None) -> None:
         attempt = _read(folder / "job.json").get("attempt", 0) + 1

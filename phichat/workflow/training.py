@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FIRST_WORD_S, QUIET_S = 10.0, 1.0
 """How long a backend may take to begin the story of a run, and to go on, before it counts as told for now."""
+BREATH = 100
+"""Events of a story known already after which others get their turn."""
 FREE = frozenset(
     {"log_steps", "probes", "answer_tokens", "evaluate", "mlflow_tracking_uri", "mlflow_experiment"}
 )
@@ -156,14 +158,19 @@ class Training:
             yield Status(state=run.state, detail=run.detail, at=run.ended or run.created)
             return
         async with contextlib.aclosing(self._guard.stream(self._backend().watch(self.job(run)))) as events:
+            await asyncio.to_thread(log.look)
             number = 0
             async for event in events:
                 # A plugin need not number its events: their order does.
-                event = event if event.seq is not None else event.model_copy(update={"seq": number})
+                place = number if event.seq is None else event.seq
+                event = event.model_copy(update={"seq": place})
                 number += 1
-                await asyncio.to_thread(log.append, event)
+                if place > log.last:
+                    await asyncio.to_thread(log.append, event)
+                elif number % BREATH == 0:
+                    await asyncio.sleep(0)
                 if isinstance(event, Status):
-                    self._note(name, event)
+                    await asyncio.to_thread(self.ledger.note, name, event)
                 yield event
 
     async def refresh(self) -> list[Run]:
@@ -326,13 +333,6 @@ class Training:
             told = f"There is a run {run.name!r} already, with another {', '.join(other)}."
             raise ConfigError(told, "Choose another --name, or make one more with --again.")
         return run.model_copy(update={"spec": spec})
-
-    def _note(self, name: str, status: Status) -> None:
-        known = self.ledger.run(name)
-        if (known.state, known.detail) != (status.state, status.detail) or status.finished:
-            ended = status.at if status.finished else None
-            noted = {"state": status.state, "detail": status.detail, "ended": ended}
-            self.ledger.write(known.model_copy(update=noted))
 
     async def _catch_up(self, run: Run) -> None:
         """Keep what a run has told until now."""

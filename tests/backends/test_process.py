@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from phichat.backends import _supervise
-from phichat.backends.process import ProcessJobs
+from phichat.backends.process import BLOCK, ProcessJobs
 from phichat.errors import BackendError, NotFoundError
 from phichat.events import Event, Log, Metric, Status, parse
 from phichat.runs import EventLog
@@ -50,6 +50,14 @@ async def test_watch_tells_lines_and_events_and_one_end(jobs: ProcessJobs) -> No
     assert [event.seq for event in told] == [0, 1, 2]
     assert isinstance(told[1], Metric) and str(told[1].values["loss"]) == "nan"
     assert isinstance(told[-1], Status) and told[-1].state == "succeeded"
+
+
+async def test_a_long_story_is_told_whole_and_in_order(jobs: ProcessJobs) -> None:
+    lines = 2 * BLOCK + 1
+    jobs.start("long", python(f"for line in range({lines}): print(line)"))
+    told = await events(jobs, "long")
+    assert [event.line for event in told if isinstance(event, Log)] == [str(line) for line in range(lines)]
+    assert [event.seq for event in told] == list(range(lines + 1))
 
 
 async def test_the_end_is_the_process_not_its_word(jobs: ProcessJobs) -> None:

@@ -16,7 +16,7 @@ class OnDevice(torch.Tensor):
 
     @classmethod
     def __torch_function__(cls, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = super().__torch_function__(function, types, args, kwargs)
+        result: Any = super().__torch_function__(function, types, args, kwargs)  # type: ignore[no-untyped-call]
         if function is torch.Tensor.cpu:
             return result.as_subclass(torch.Tensor)
         _refuse_double(result)

@@ -89,6 +89,26 @@ async def test_a_state_is_kept_while_it_is_watched(
     ]
 
 
+async def test_another_look_at_a_run_writes_nothing_and_never_goes_back(
+    jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "QUIET_S", 0.1)
+    jobs.stories["mine"] = [Status(state="queued"), *RUNNING]
+    training = opened(jobs, tmp_path)
+    await trained(training, dataset)
+    await training.refresh()
+    folder = training.ledger.directory / "mine"
+    kept = {file.name: file.stat() for file in folder.iterdir()}
+    again = opened(jobs, tmp_path)
+    seen = again.watch("mine")
+    states = [(await anext(seen), again.ledger.run("mine").state)[1] for _ in range(3)]
+    await seen.aclose()
+    assert states == ["running"] * 3
+    now = {file.name: file.stat() for file in folder.iterdir()}
+    for name in ("run.json", "events.jsonl"):
+        assert (now[name].st_ino, now[name].st_mtime_ns) == (kept[name].st_ino, kept[name].st_mtime_ns)
+
+
 async def test_what_ended_unwatched_is_found_out(jobs: type[Jobs], tmp_path: Path, dataset: Dataset) -> None:
     jobs.stories |= {"done": [*RUNNING, DONE], "on": RUNNING}
     training = opened(jobs, tmp_path)
