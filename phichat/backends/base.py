@@ -102,6 +102,8 @@ class DeploySpec(Value):
     """The machine size, where the backend has a choice."""
     ttl_hours: float | None = None
     """Hours after which the deployment may be removed; None: never by itself."""
+    gradual: bool = False
+    """Whether it takes the requests of its endpoint over in steps; for backends with `set_traffic`."""
 
 
 class Deployment(Value):

@@ -53,6 +53,11 @@ class DeployConfig(Written):
         examples=[8],
         description="hours after which a deployment may be removed; default: never",
     )
+    gradual: bool = Field(
+        default=False,
+        description="where another deployment answers: let the new one have 10, 50, then 100 % of the "
+        "requests, with a question between",
+    )
 
 
 class ChatConfig(Written):

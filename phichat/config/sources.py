@@ -27,6 +27,7 @@ FLAGS: Mapping[str, str] = {
     "data.test_size": "--test-size",
     "data.seed": "--seed",
     "data.max_length": "--max-length",
+    "deploy.gradual": "--gradual",
     "chat.system": "--system",
     "chat.temperature": "--temperature",
     "chat.top_p": "--top-p",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -40,7 +41,12 @@ class Question(ModalScreen[bool]):
                     yield Static(self._details)
             if self._hint:
                 yield Static(Content(self._hint), classes="hint")
-            yield Horizontal(Choice("question.yes"), Choice("question.no"), classes="choices")
+            yield Horizontal(*self.choices(), classes="choices")
+
+    def choices(self) -> Iterator[Choice]:
+        """A button for each answer; Enter gives the first."""
+        yield Choice("question.yes")
+        yield Choice("question.no")
 
     def action_answer(self, yes: bool) -> None:
         """Go back with the answer."""

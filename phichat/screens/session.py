@@ -15,7 +15,7 @@ from phichat.screens.activity import Activity, News
 from phichat.screens.readiness import Readiness, heard
 
 if TYPE_CHECKING:
-    from phichat.backends.base import ChatOptions, Deployment, DeploymentState, Job
+    from phichat.backends.base import ChatOptions, Deployment, DeploymentState, DeploySpec
     from phichat.events import Event, Piece, Reply
     from phichat.history import ConversationLog, Hit, StoredMessage
     from phichat.runs import Run
@@ -185,10 +185,10 @@ class Session:
             self._templates = Templates(self.project)
         return await self._templates.doubt(deployment, reply.template_sha256)
 
-    async def deploy(self, model: Job | str, report: Callable[[Event], None]) -> Deployment:
+    async def deploy(self, spec: DeploySpec, report: Callable[[Event], None]) -> Deployment:
         """Make a model answer chats; from now on the chats are with it."""
         assert self.project is not None
-        return self.adopt(await self.project.deploy(model, report))
+        return self.adopt(await self.project.serving.deploy(spec, report))
 
     async def use(self, state: DeploymentState) -> Deployment:
         """Let the chats be with an existing deployment from now on."""

@@ -77,6 +77,7 @@ class Serving:
             endpoint=deploy.endpoint,
             size=deploy.size,
             ttl_hours=deploy.ttl_hours,
+            gradual=deploy.gradual,
         )
 
     async def deployable(self, name: str | None = None) -> Job | str:

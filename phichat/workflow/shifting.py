@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from phichat.backends.base import Deployment, DeploymentState, Message, Report
+from phichat.backends.base import Deployment, DeploymentState, DeploySpec, Message, Report
 from phichat.errors import BackendError, NotFoundError
 from phichat.events import Step
 from phichat.workflow import rollout
@@ -37,6 +37,13 @@ def shares(states: Sequence[DeploymentState], deployment: str, percent: int) -> 
             f"No other deployment of {mine.endpoint} could answer the rest.", "phichat status"
         )
     return {deployment: percent, rest.deployment.id: 100 - percent}
+
+
+def displaces(states: Sequence[DeploymentState], spec: DeploySpec) -> bool:
+    """Whether another deployment answers on the endpoint where a new one is to; then it has a choice how."""
+    sharing = (state for state in states if state.endpoint and not state.foreign)
+    theirs = (state for state in sharing if spec.endpoint in ("", state.endpoint))
+    return any(state.traffic and state.healthy for state in theirs)
 
 
 async def give(project: Project, deployment: Deployment, percent: int, report: Report) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from phichat.backends.azureml.backend import AzureMLBackend
 from phichat.backends.base import ChatOptions, Deployment, Job, Message
 from phichat.errors import AuthError, BackendError, UnavailableError
 from phichat.events import Event, Log, Step
-from tests.azure.places import lab_of
 from tests.azure.serving import Played, only, spec
 from tests.azure.standin.cloud import Cloud
 from tests.azure.standin.faults import Fault, drop_before, instead
@@ -85,9 +83,8 @@ async def test_one_that_takes_longer_than_anybody_waits_is_found_again(
 
 
 async def test_one_that_crashes_while_it_gets_its_requests_gives_them_back(
-    cloud: Cloud, job: Job, tmp_path: Path
+    cloud: Cloud, backend: AzureMLBackend, job: Job
 ) -> None:
-    backend = lab_of(tmp_path, gradual_traffic=True)
     old = await backend.deploy(spec(job), ignore)
     before = only(cloud)
     kept, traffic = set(before[0]), before[1]
@@ -97,14 +94,13 @@ async def test_one_that_crashes_while_it_gets_its_requests_gives_them_back(
     with pytest.raises(
         BackendError, match=r"container of .* failed while it answered: upstream connect error"
     ):
-        await backend.deploy(spec(job, "better"), events.append)
+        await backend.deploy(spec(job, "better", gradual=True), events.append)
     assert [event.detail for event in events if isinstance(event, Step) and event.name == "traffic"][1][
         :4
     ] == "10 %"
     assert any("MemoryError" in event.line for event in events if isinstance(event, Log))
     assert (set(only(cloud)[0]), only(cloud)[1]) == (kept, traffic)
     assert "Yes." in await asked(backend, old)
-    await backend.aclose()
 
 
 async def test_one_that_crashes_after_a_minute_is_told_as_that_and_the_one_before_answers_again(
@@ -145,21 +141,19 @@ async def test_one_that_nobody_could_ask_is_kept_and_tested_later(
 
 
 async def test_one_that_nobody_can_ask_any_more_gives_its_requests_back_and_is_kept(
-    cloud: Cloud, job: Job, tmp_path: Path
+    cloud: Cloud, backend: AzureMLBackend, job: Job
 ) -> None:
-    backend = lab_of(tmp_path, gradual_traffic=True)
     await backend.deploy(spec(job), ignore)
     before = only(cloud)[1]
     # Two questions that were held out, and one at 10 %.
     cloud.faults.append(Fault("POST", "/score", drop_before, times=99, skip=3))
     with pytest.raises(UnavailableError, match="not tested yet") as caught:
-        await backend.deploy(spec(job, "better"), ignore)
+        await backend.deploy(spec(job, "better", gradual=True), ignore)
     assert caught.value.hint == "Repeat the command: it goes on from there."
     assert only(cloud)[1] == before and len(only(cloud)[0]) == 2
     cloud.forget()
-    new = await backend.deploy(spec(job, "better"), ignore)
+    new = await backend.deploy(spec(job, "better", gradual=True), ignore)
     assert only(cloud)[1] == {new.id.partition("/")[2]: 100}
-    await backend.aclose()
 
 
 async def test_a_long_question_that_was_held_out_is_no_failure_of_the_deployment(

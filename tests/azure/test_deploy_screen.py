@@ -43,13 +43,13 @@ async def pilot(cloud: Cloud, place: Path, tmp_path: Path, tiny_phi3: Path) -> A
         yield pilot
 
 
-async def deployed(pilot: Pilot[None], *, down: int = 0) -> None:
-    """Deploy the newest of the runs that could be deployed, or one below it."""
+async def deployed(pilot: Pilot[None], *, down: int = 0, key: str = "y") -> None:
+    """Deploy the newest of the runs that could be deployed, or one below it; `key` says how."""
     before = len(deploy(pilot).states)
     await pilot.press("n", *["down"] * down, "enter")
     await shows(pilot, "Go on?")
-    await pilot.press("y")
-    await until(pilot, lambda: len(deploy(pilot).states) == before + 1 and not deploy(pilot).deploying)
+    await pilot.press(key)
+    await until(pilot, lambda: len(deploy(pilot).states) == before + 1 and not deploy(pilot).changing)
 
 
 def shares(cloud: Cloud) -> dict[str, int]:
@@ -57,6 +57,11 @@ def shares(cloud: Cloud) -> dict[str, int]:
     (endpoint,) = cloud.endpoints.found.values()
     traffic = endpoint.body["properties"].get("traffic", {})
     return {name.partition("-")[0]: share for name, share in traffic.items() if share}
+
+
+def given(cloud: Cloud) -> list[dict[str, int]]:
+    """The shares of the requests that were given, one after the other."""
+    return [each.json["properties"]["traffic"] for each in cloud.requests if b'"traffic"' in each.body]
 
 
 async def test_what_it_takes_and_costs_is_asked_before_anything_is_made(
@@ -82,7 +87,9 @@ async def test_what_it_takes_and_costs_is_asked_before_anything_is_made(
 
 async def test_requests_are_shared_shifted_and_rolled_back(cloud: Cloud, pilot: Pilot[None]) -> None:
     await deployed(pilot, down=1)
-    await deployed(pilot)
+    cloud.forget()
+    await deployed(pilot, key="g")
+    assert [max(share.values()) for share in given(cloud)] == [90, 50, 100]
     await shows(pilot, "for a rollback", "All that is alive costs US$0.53 an hour", "r Roll back")
     assert shares(cloud) == {"second": 100}
     await pilot.press("b", "end", "enter")
@@ -102,8 +109,7 @@ async def test_requests_are_shared_shifted_and_rolled_back(cloud: Cloud, pilot: 
     cloud.forget()
     await pilot.press("b", "down", "enter")
     await shows(pilot, "✓ question at 10 %", "✓ question at 50 %", "answers all requests now.")
-    given = [each.json["properties"]["traffic"] for each in cloud.requests if b'"traffic"' in each.body]
-    assert [max(share.values()) for share in given] == [90, 50, 100]
+    assert [max(share.values()) for share in given(cloud)] == [90, 50, 100]
     assert shares(cloud) == {"first": 100}
     await pilot.press("t")
     await shows(pilot, "answered, first token after", "Yes.")

@@ -88,12 +88,15 @@ async def test_the_one_before_is_kept_and_a_rollback_knows_it(
     assert only(cloud)[1] == {new.id.partition("/")[2]: 100}, "the others answer what the deleted one did"
 
 
-async def test_traffic_can_come_in_steps(cloud: Cloud, job: Job, tmp_path: Path) -> None:
-    backend = lab_of(tmp_path, gradual_traffic=True)
-    await backend.deploy(spec(job), ignore)
+async def test_traffic_can_come_in_steps(cloud: Cloud, backend: AzureMLBackend, job: Job) -> None:
+    alone = spec(job, gradual=True)
+    assert (await backend.plan(alone))[-1].detail.startswith("100 % to chat-"), "from nobody, in no steps"
+    await backend.deploy(alone, ignore)
+    better = spec(job, "better", gradual=True)
+    assert (await backend.plan(better))[-1].detail.startswith("10, 50, then 100 % to better-")
+    assert (await backend.plan(spec(job, "better")))[-1].detail.startswith("100 % to better-")
     cloud.forget()
-    new = (await backend.deploy(spec(job, "better"), ignore)).id.partition("/")[2]
-    await backend.aclose()
+    new = (await backend.deploy(better, ignore)).id.partition("/")[2]
     shares = [each.json["properties"]["traffic"] for each in cloud.requests if b'"traffic"' in each.body]
     assert [share[new] for share in shares] == [10, 50, 100]
 

@@ -62,7 +62,13 @@ def test_from_a_model_to_nothing_left(empty: Cloud, phichat: Phichat, tiny_phi3:
     first = phichat("deploy", model, "--yes")
     assert first.code == 0
     assert phichat("chat", "-p", "Is it there?").out == "Yes.\n"
-    second = phichat("deploy", model, "--name", "better", "--yes")
+    better = ("deploy", model, "--name", "better")
+    assert "10, 50, then 100 % to better-" in phichat(*better, "--gradual", "--dry-run").out
+    assert "traffic  100 % to better-" in phichat(*better, "--no-gradual", "--dry-run").out
+    empty.forget()
+    second = phichat(*better, "--gradual", "--yes")
+    given = [each.json["properties"]["traffic"] for each in empty.requests if b'"traffic"' in each.body]
+    assert [len(shares) for shares in given] == [2, 2, 1]
     old, new = first.out.strip(), second.out.strip()
     assert phichat("rollback").out.strip() == old
     assert phichat("traffic").out.split()[4:6] == ["100", "%"]

@@ -52,7 +52,7 @@ class Script:
         self.asked: list[list[Message]] = []
         self.options: list[ChatOptions] = []
         self.deploys = 0
-        self.deployed_models: list[Job | str] = []
+        self.deployed_specs: list[DeploySpec] = []
         self.cancelled_deploys = 0
         self.closed_answers = 0
         self.deploy_error: Exception | None = None
@@ -137,7 +137,7 @@ class ScriptedBackend(Backend[Settings]):
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         script = self.script
         script.deploys += 1
-        script.deployed_models.append(spec.model)
+        script.deployed_specs.append(spec)
         script.report = report
         script.deploying.set()
         try:

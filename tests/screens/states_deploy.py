@@ -140,9 +140,8 @@ async def sharing(pilot: Pilot[None], script: Script) -> None:
     await pilot.press("b")
 
 
-async def planned(pilot: Pilot[None], script: Script) -> None:
-    """What deploying takes and costs is asked."""
-    await choosing(pilot, script)
+async def ask_price(pilot: Pilot[None]) -> None:
+    """Deploy the newest run, where that costs something: what it takes is asked."""
 
     async def estimate(spec: object) -> Estimate:
         source = (
@@ -166,6 +165,35 @@ async def planned(pilot: Pilot[None], script: Script) -> None:
     found.plan = plan  # type: ignore[method-assign]
     await pilot.press("enter")
     await until(pilot, lambda: "Go on?" in picture(pilot))
+
+
+async def planned(pilot: Pilot[None], script: Script) -> None:
+    """What deploying takes and costs is asked."""
+    await choosing(pilot, script)
+    await ask_price(pilot)
+
+
+async def handing_over(pilot: Pilot[None], script: Script, *, gradual: bool = False) -> None:
+    """It is asked where another deployment has the requests."""
+    await shared(pilot, script)
+    schooling.prepare(project(pilot))
+    await schooling.history(project(pilot), script)
+    config = project(pilot).serving._config
+    project(pilot).serving._config = config.model_copy(
+        update={"deploy": config.deploy.model_copy(update={"gradual": gradual})}
+    )
+    await pilot.press("ctrl+r")
+    await until(pilot, lambda: len(deploy(pilot)._candidates) > 5)
+    await pilot.press("n")
+    await ask_price(pilot)
+
+
+async def meanwhile(pilot: Pilot[None], script: Script) -> None:
+    """A log is read while a model is being deployed."""
+    await deploying(pilot, script)
+    script.written = [f"INFO:     127.0.0.1:{50000 + n} - POST /v1/chat/completions 200" for n in range(40)]
+    await pilot.press("down", "l")
+    await until(pilot, lambda: "50039" in picture(pilot))
 
 
 async def leaving(pilot: Pilot[None], script: Script, key: str = "ctrl+q", *, unknown: bool = False) -> None:
@@ -194,5 +222,7 @@ STATES_DEPLOY = {
     "deploy-shared": shared,
     "deploy-sharing": sharing,
     "deploy-planned": planned,
+    "deploy-handing-over": handing_over,
+    "deploy-meanwhile": meanwhile,
     "leaving": leaving,
 }

@@ -10,13 +10,27 @@ import pytest
 from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
-from phichat.backends.base import Deployment, DeploymentState, Estimate, Report, Resource
+from phichat.backends.base import Deployment, DeploymentState, DeploySpec, Estimate, Report, Resource
 from phichat.errors import UnavailableError
+from phichat.events import Step
 from phichat.workflow import Project
+from phichat.workflow.shifting import displaces
 from tests.screens import schooling
 from tests.screens.driving import chat, phase, picture, until, write
 from tests.screens.scripted import OneBackend, Script, ScriptedBackend, opener
-from tests.screens.states_deploy import choosing, deploy, deploying, failed, go, listed, serve, shared
+from tests.screens.states_deploy import (
+    choosing,
+    deploy,
+    deploying,
+    failed,
+    go,
+    handing_over,
+    listed,
+    meanwhile,
+    planned,
+    serve,
+    shared,
+)
 from tests.screens.states_train import opened, project
 
 
@@ -120,7 +134,108 @@ async def test_any_model_of_the_hub_or_folder_can_be_typed_and_is_judged_at_once
             await shows(pilot, "A model of the hub as org/name[@revision], or the folder of one.")
     await pilot.press("enter")
     await until(pilot, lambda: script.deploys == before + 1)
-    assert script.deployed_models[-1] == str(tiny_phi3)
+    assert script.deployed_specs[-1].model == str(tiny_phi3)
+
+
+@pytest.mark.parametrize(
+    ("gradual", "key", "chosen"),
+    [
+        (False, "enter", False),
+        (False, "g", True),
+        (True, "enter", True),
+        (True, "o", False),
+        (True, "y", True),
+    ],
+)
+async def test_how_the_requests_are_handed_over_is_a_choice(
+    pilot: Pilot[None], script: Script, gradual: bool, key: str, chosen: bool
+) -> None:
+    await handing_over(pilot, script, gradual=gradual)
+    shown, other = ("o All at once", "g Gradually") if gradual else ("g Gradually", "o All at once")
+    await shows(pilot, "y Yes", shown, "n No")
+    assert other not in picture(pilot)
+    await pilot.press(key)
+    await shows(pilot, "third answers the chats now.")
+    assert script.deployed_specs[-1].gradual is chosen
+
+
+async def test_where_nobody_has_the_requests_there_is_nothing_to_choose(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await planned(pilot, script)
+    await pilot.press("g", "o")
+    assert "Go on?" in picture(pilot) and "Gradually" not in picture(pilot)
+
+
+async def test_what_costs_is_waited_for_as_everything_is(pilot: Pilot[None], script: Script) -> None:
+    await planned(pilot, script)
+    before = script.deploys
+    script.loaded.clear()
+    await pilot.press("y")
+    await until(pilot, lambda: script.deploys == before + 1)
+    await shows(pilot, "◐ deploying", "esc Cancel")
+    assert "n New" not in picture(pilot), "the newest would end the one before"
+    await pilot.press("escape")
+    await shows(pilot, "Stopped. What runs already runs on.", "n New")
+
+
+async def test_while_one_is_deployed_the_others_can_be_read_and_asked(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await meanwhile(pilot, script)
+    steps = ("Deploying third", "◐ server", "120 of 272", "◐ deploying", "esc Cancel")
+    await shows(pilot, "What first has written", "50039", *steps)
+    for name in ("n New", "x Delete", "f Flow server"):
+        assert name not in picture(pilot)
+    await pilot.press("n", "x", "a", "f", "t")
+    script.say("Good morning.")
+    await shows(pilot, "first answered, first token after", "Good morning.", *steps)
+    script.answers.put_nowait(UnavailableError("Nobody answers.", "phichat status"))
+    await pilot.press("t")
+    await shows(pilot, "✗ Nobody answers.", "◐ server", "◐ deploying")
+    await pilot.press("l", "c")
+    await until(pilot, lambda: pilot.app.current_mode == "chat")
+    assert chat(pilot).session.answering == "first"
+    await pilot.press("alt+4")
+    script.report(Step(name="server", state="done", detail="third on 127.0.0.1"))
+    await shows(pilot, "first answers the chats now.", "✓ server", "◐ deploying")
+    script.loaded.set()
+    await shows(pilot, "third answers the chats now.", "n New")
+    assert script.cancelled_deploys == 0
+    assert deploy(pilot).session.answering == "third"
+
+
+async def test_another_screen_does_not_end_what_is_being_deployed(pilot: Pilot[None], script: Script) -> None:
+    await deploying(pilot, script)
+    deploy(pilot).deploy("smollm2")
+    await shows(pilot, "✗ smollm2 is not deployed: what was begun before goes on.", "◐ server")
+    assert script.cancelled_deploys == 0
+    script.loaded.set()
+    await shows(pilot, "third answers the chats now.")
+
+
+def state_of(name: str, **changes: object) -> DeploymentState:
+    told = {"deployment": {"id": f"keeper/{name}"}, "healthy": True, "endpoint": "keeper", **changes}
+    return DeploymentState.model_validate(told)
+
+
+@pytest.mark.parametrize(
+    ("state", "endpoint", "wanted"),
+    [
+        (state_of("blue"), "", True),
+        (state_of("blue"), "keeper", True),
+        (state_of("blue", traffic=10), "", True),
+        (state_of("blue"), "another", False),
+        (state_of("blue", traffic=0), "", False),
+        (state_of("blue", healthy=False), "", False),
+        (state_of("blue", foreign=True), "", False),
+        (state_of("blue", endpoint=""), "", False),
+    ],
+)
+def test_requests_are_taken_only_from_who_answers_on_the_same_endpoint(
+    state: DeploymentState, endpoint: str, wanted: bool
+) -> None:
+    assert displaces([state], DeploySpec(name="green", model="smollm2", endpoint=endpoint)) is wanted
 
 
 async def test_a_deployment_is_tried_with_a_question(pilot: Pilot[None], script: Script) -> None:

@@ -124,7 +124,7 @@ async def test_a_tuned_model_can_be_tried_with_what_was_held_out(pilot: Pilot[No
     run = Run(name=spec.name, backend="local", spec=spec, job=job, state="succeeded")
     session.project.training.ledger.write(run)
     script.deployed = [DeploymentState(deployment=Deployment(id=spec.name), healthy=True)]
-    await session.deploy(job, lambda event: None)
+    await session.deploy(session.project.serving.spec(job), lambda event: None)
     session.look_soon()
     await until(pilot, lambda: "Try a question that was held out" in picture(pilot))
     await pilot.press("up")

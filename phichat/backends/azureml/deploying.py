@@ -81,14 +81,16 @@ class Deploying:
         workspace, ref = self._workspace, wanted.ref
         endpoint = await self._endpoints.find(ref.endpoint)
         there = endpoint is not None and await self._endpoints.deployment(ref) is not None
-        answers = endpoint is not None and share(endpoint).get(ref.name) == 100
+        before = share(endpoint) if endpoint else {}
+        answers = before.get(ref.name) == 100
+        shares = _shares(spec, before, ref.name)
         found = [
             ("model", wanted.model.label, await registering.there(workspace, wanted.model)),
             ("container", wanted.image.label, await container.there(workspace, wanted.image)),
             ("endpoint", ref.endpoint, endpoint is not None),
             ("deployment", f"{ref.name} on {wanted.size}", there),
             ("smoke test", "held-out questions", answers),
-            ("traffic", f"100 % to {ref.name}", answers),
+            ("traffic", f"{_told(shares)} % to {ref.name}", answers),
         ]
         return [Step(name=n, state="reused" if ok else "planned", detail=told) for n, told, ok in found]
 
@@ -173,11 +175,8 @@ class Deploying:
     async def _shift(self, wanted: Wanted, before: dict[str, int], report: Report) -> None:
         """Give the new deployment the requests, at once or in steps with a question between them."""
         name, old = wanted.ref.name, leading(before, besides=wanted.ref.name)
-        gradual = self._workspace.account.settings.gradual_traffic and old
         async with _step("traffic", f"100 % to {name}", report):
-            for percent in STEPS if gradual else STEPS[-1:]:
-                if percent <= before.get(name, 0):
-                    continue
+            for percent in _shares(wanted.spec, before, name):
                 weights = {name: percent, **({old: 100 - percent} if percent < 100 else {})}
                 await self._endpoints.share(wanted.ref.endpoint, weights, old)
                 if percent < 100:
@@ -252,6 +251,18 @@ class Deploying:
     async def _url(self, name: str) -> str:
         found = await self._endpoints.find(name)
         return str(found["properties"].get("scoringUri") or "") if found else ""
+
+
+def _shares(spec: DeploySpec, before: dict[str, int], name: str) -> list[int]:
+    """The percent of the requests that it gets, one after the other: in steps only from another one."""
+    steps = STEPS if spec.gradual and leading(before, besides=name) else STEPS[-1:]
+    return [percent for percent in steps if percent > before.get(name, 0)]
+
+
+def _told(shares: list[int]) -> str:
+    """The shares as people read them: 10, 50, then 100."""
+    *steps, last = shares or STEPS[-1:]
+    return f"{', '.join(map(str, steps))}, then {last}" if steps else str(last)
 
 
 class _Stepping:

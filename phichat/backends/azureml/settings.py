@@ -46,10 +46,6 @@ class AzureMLSettings(Settings):
         description="Model whose chat template is rendered for endpoints of others that take plain text; "
         "default: told by the name of their model.",
     )
-    gradual_traffic: bool = Field(
-        default=False,
-        description="Give a new deployment 10, 50, then all of the requests, with a question between.",
-    )
     instance_count: int = Field(default=1, ge=1, le=64, description="Machines that train one model together.")
     compute: str = Field(default="", description="The cluster that trains; default: named after its size.")
     time_limit: float = Field(

@@ -11,6 +11,7 @@ from phichat.cli.parser import Parser
 def arguments(parser: Parser) -> None:
     """Take the model and how to deploy it."""
     from phichat.cli.amounts import usd
+    from phichat.cli.options import add_config_flags
 
     parser.add_argument(
         "model",
@@ -30,6 +31,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="events, then the deployment, one JSON object a line"
     )
+    add_config_flags(parser, "deploy.gradual")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -8,29 +8,24 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import OptionList, Static
 
 from phichat.backends.base import DeploymentState, Job, Resource
-from phichat.errors import PhichatError
+from phichat.errors import PhichatError, UnavailableError
 from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
+from phichat.screens.deploy.asked import HandOver
 from phichat.screens.deploy.keys import KEYS, SHELL
 from phichat.screens.deploy.named import NamedModel
 from phichat.screens.deploy.plan import plan, question
 from phichat.screens.deploy.rows import about, alive, everything, listed, name_of
-from phichat.screens.deploy.story import Story
-from phichat.screens.deploy.work import (
-    Candidate,
-    Priced,
-    Said,
-    Seen,
-    Work,
-)
+from phichat.screens.deploy.stories import Stories
+from phichat.screens.deploy.work import CHANGE, Candidate, Priced, Said, Seen, Turned, Work, title_of
 from phichat.screens.listing import Listing
 from phichat.screens.question import Question
-from phichat.screens.session import Session, short_name
+from phichat.screens.session import Session
 from phichat.screens.stage import StageScreen
 from phichat.screens.train.panels import Trouble
 
@@ -65,13 +60,14 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self.work = Work(session, self)
         self.states: dict[str, DeploymentState] = {}
         self.resources: Sequence[Resource] = ()
-        self.deploying = False
+        self.changing = False
+        """A deployment is being made, shifted or removed: one at a time, and meanwhile one can read."""
         self._candidates: list[Candidate] = []
         self._obstacle = Trouble()
         self._list = Listing(id="deployments")
         self._models = Listing(id="models")
         self._named = NamedModel()
-        self._story = Story(follows=True)
+        self._stories = Stories()
         self._project: Project | None = None
 
     def body(self) -> ComposeResult:
@@ -84,8 +80,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
                 yield Horizontal(*(Choice(f"deploy.{name}") for name in OF_ONE), classes="choices")
                 yield Static(id="deploy-alive")
                 yield Horizontal(*(Choice(f"deploy.{name}") for name in OF_ALL), classes="choices")
-                with VerticalScroll(id="story"):
-                    yield self._story
+                yield self._stories
             with Vertical(id="choosing"):
                 yield Static("Which model? Enter deploys it.", classes="title")
                 yield self._models
@@ -116,9 +111,11 @@ lets the chats be with the deployment under the cursor. What others have made ca
     def deploy(self, model: Job | str, *, then_chat: bool = False) -> None:
         """Deploy a model, after a question where it costs or has to be downloaded; then, if wanted, chat."""
         self._go("list")
-        self._begin(f"Deploying {model.id if isinstance(model, Job) else short_name(model)}")
-        self.deploying = True
-        self.refresh_bindings()
+        if self.changing:
+            told = f"{title_of(model)} is not deployed: what was begun before goes on."
+            self.call_later(self.show_problem, UnavailableError(told, "Wait for it, or let go of it: esc."))
+            return
+        self._begin(f"Deploying {title_of(model)}")
         self.work.price(model, then_chat=then_chat)
 
     # What was found and done
@@ -145,46 +142,55 @@ lets the chats be with the deployment under the cursor. What others have made ca
 
     def on_priced(self, event: Priced) -> None:
         """What it would take is known: what costs or has to be downloaded is asked about."""
-        asked = question(event.spec, event.estimate)
+        spec, asked = event.spec, question(event.spec, event.estimate)
         if not asked:
-            self.work.deploy(event.model, then_chat=event.then_chat)
+            self.work.deploy(spec, then_chat=event.then_chat)
             return
+        told = plan(event)
+        box: Question = (
+            HandOver(asked, told, gradual=spec.gradual) if event.displaces else Question(asked, details=told)
+        )
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self.work.deploy(event.model, then_chat=event.then_chat)
+                gradual = box.gradual if isinstance(box, HandOver) else spec.gradual
+                self._begin(f"Deploying {title_of(spec.model)}")
+                chosen = spec.model_copy(update={"gradual": gradual})
+                self.work.deploy(chosen, then_chat=event.then_chat)
             else:
                 self._end("Not deployed.")
 
         self._end("")
-        self.app.push_screen(Question(asked, details=plan(event)), answered)
+        self.app.push_screen(box, answered)
 
     def on_happened(self, event: Happened) -> None:
-        self._story.tell(event.event)
+        self._stories.doing.tell(event.event)
 
     async def on_done(self, event: Done) -> None:
         """It is done; who wanted to chat goes there."""
         self._end(event.told)
-        self.work.look()
-        self.session.look_soon()
-        if event.then_chat and self.is_current:
-            await self.run_action("app.go('chat')")
+        await self._look_anew(then_chat=event.then_chat)
+
+    async def on_turned(self, event: Turned) -> None:
+        """The chats are with another deployment: go there."""
+        self._has_read(f"{event.deployment.id} answers the chats now.")
+        await self._look_anew(then_chat=True)
 
     def on_said(self, event: Said) -> None:
-        self._end("")
-        self._story.say(event.title, event.text)
+        self._has_read(event.title, event.text)
 
     async def on_refused(self, event: Refused) -> None:
         """Something could not be done, or was not wanted any more."""
         if event.about == "look" and event.problem and self.place in ("opening", "trouble"):
             await self._fail(event.problem)
             return
-        self._end("")
+        if event.about == CHANGE:
+            self._end("" if event.problem else "Stopped. What runs already runs on.")
+        elif event.problem:  # else something else is read by now
+            self._has_read()
         if event.problem:
-            self._story.halt()
+            self._stories.doing.halt()
             await self.show_problem(event.problem)
-        elif event.about == "deploy":
-            self._end("Stopped. What runs already runs on.")
 
     # What the keys do
 
@@ -198,19 +204,19 @@ lets the chats be with the deployment under the cursor. What others have made ca
     def action_use(self) -> None:
         """Chat with the deployment under the cursor."""
         if state := self.selected:
-            self._begin(f"Turning to {state.deployment.id}")
+            self._read(f"Turning to {state.deployment.id}")
             self.work.use(state)
 
     def action_call(self) -> None:
         """Ask the deployment under the cursor something."""
         if state := self.selected:
-            self._begin(f"Asking {state.deployment.id}")
+            self._read(f"Asking {state.deployment.id}")
             self.work.call(state.deployment)
 
     def action_logs(self) -> None:
         """Read what the deployment under the cursor has written."""
         if state := self.selected:
-            self._begin(f"Reading the log of {state.deployment.id}")
+            self._read(f"Reading the log of {state.deployment.id}")
             self.work.logs(state.deployment)
 
     def action_shift(self) -> None:
@@ -269,7 +275,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self.app.push_screen(Question(asked, details=everything(self.resources)), answered)
 
     def action_stop(self) -> None:
-        """Let go of what is being deployed."""
+        """Let go of what is being deployed or changed."""
         self.work.stop()
 
     def action_flow(self) -> None:
@@ -337,34 +343,35 @@ lets the chats be with the deployment under the cursor. What others have made ca
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Hide what cannot be done now, and what the backend cannot do at all."""
-        at_hand = self.place == "list" and not self.deploying
-        state = self.selected if at_hand else None
+        here = self.place == "list"
+        free = here and not self.changing
+        state = self.selected if here else None
         ours = state is not None and not state.foreign
         match action:
-            case "new":
-                return at_hand and bool(self._candidates)
             case "use" | "call":
                 return state is not None
-            case "delete":
-                return ours
-            case "down":
-                return at_hand and bool(self.resources) and self.work.supports("remove")
             case "logs":
                 return ours and self.work.supports("logs")
+            case "reload":
+                return self.session.project is not None
+            case "back":
+                return self.place == "choose"
+            case "stop":
+                return self.changing
+            case "flow":
+                return free
+            case "new":
+                return free and bool(self._candidates)
+            case "delete":
+                return free and ours
+            case "down":
+                return free and bool(self.resources) and self.work.supports("remove")
             case "shift":
-                shared = ours and self.work.supports("set_traffic")
+                shared = free and ours and self.work.supports("set_traffic")
                 return shared and state is not None and state.healthy and state.traffic < 100
             case "rollback":
                 before = any(each.previous and each.healthy for each in self.states.values())
-                return at_hand and before and self.work.supports("set_traffic")
-            case "stop":
-                return self.deploying
-            case "flow":
-                return at_hand
-            case "back":
-                return self.place == "choose"
-            case "reload":
-                return self.session.project is not None and not self.deploying
+                return free and before and self.work.supports("set_traffic")
         return super().check_action(action, parameters)
 
     def _beside(self, state: DeploymentState) -> list[DeploymentState]:
@@ -381,19 +388,45 @@ lets the chats be with the deployment under the cursor. What others have made ca
             self.query_one(name, Static).update(text)
             self.query_one(name).display = bool(text.plain)
 
+    async def _look_anew(self, *, then_chat: bool) -> None:
+        """Something is another way than before; who wanted to chat goes there."""
+        self.work.look()
+        self.session.look_soon()
+        if then_chat and self.is_current:
+            await self.run_action("app.go('chat')")
+
     def _begin(self, told: str) -> None:
+        """Something is being changed from now on."""
+        self.changing = True
         self.call_later(self.clear_problem)
-        self._story.begin(told)
-        self.bar.activity = told[:1].lower() + told[1:].partition(" ")[0]
-        self.bar.show()
+        self._stories.do(told)
+        self._busy(told)
+        self.refresh_bindings()
 
     def _end(self, told: str) -> None:
-        self.deploying = False
-        self.bar.activity = ""
-        self.bar.show()
+        """It is changed, or will not be."""
+        self.changing = False
+        self._busy("")
         if told:
-            self._story.end(told)
+            self._stories.doing.end(told)
         self.refresh_bindings()
+
+    def _read(self, told: str) -> None:
+        """Something of a deployment is being read from now on, maybe while another one is changed."""
+        self.call_later(self.clear_problem)
+        self._stories.read(told, meanwhile=self.changing)
+        if not self.changing:
+            self._busy(told)
+
+    def _has_read(self, title: str = "", text: str = "") -> None:
+        """It is read, or cannot be."""
+        self._stories.has_read(title, text)
+        if not self.changing:
+            self._busy("")
+
+    def _busy(self, told: str) -> None:
+        self.bar.activity = told[:1].lower() + told[1:].partition(" ")[0]
+        self.bar.show()
 
     def _go(self, place: Place) -> None:
         """Show one of the places of this screen."""

@@ -32,7 +32,16 @@ from phichat.workflow.removing import remove_all
 
 QUESTION = "Say hello in one short sentence."
 ANSWER_TOKENS = 32
+CHANGE = "change"
+"""Work of this kind makes, shifts or removes a deployment: one at a time."""
+READ = "read"
+"""Work of this kind changes no deployment, and is possible while another one is made."""
 LOG_LINES = 500
+
+
+def title_of(model: Job | str) -> str:
+    """A model as it is called while something is done with it."""
+    return model.id if isinstance(model, Job) else short_name(model)
 
 
 @dataclass(frozen=True)
@@ -65,18 +74,19 @@ class Priced(Message):
 
     def __init__(
         self,
-        model: Job | str,
         spec: DeploySpec,
         steps: Sequence[Step],
         estimate: Estimate,
         *,
+        displaces: bool,
         then_chat: bool,
     ) -> None:
         super().__init__()
-        self.model = model
         self.spec = spec
         self.steps = steps
         self.estimate = estimate
+        self.displaces = displaces
+        """Whether another one answers the requests that it is to get."""
         self.then_chat = then_chat
 
 
@@ -87,6 +97,14 @@ class Said(Message):
         super().__init__()
         self.title = title
         self.text = text
+
+
+class Turned(Message):
+    """The chats are with another deployment."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        super().__init__()
+        self.deployment = deployment
 
 
 class Work(Background):
@@ -102,47 +120,47 @@ class Work(Background):
 
     def price(self, model: Job | str, *, then_chat: bool) -> None:
         """See what deploying a model would cost."""
-        self._do("deploy", self._price, model, then_chat)
+        self._do(CHANGE, self._price, model, then_chat)
 
-    def deploy(self, model: Job | str, *, then_chat: bool) -> None:
+    def deploy(self, spec: DeploySpec, *, then_chat: bool) -> None:
         """Make a model answer the chats."""
-        self._do("deploy", self._deploy, model, then_chat)
+        self._do(CHANGE, self._deploy, spec, then_chat)
 
     def stop(self) -> None:
-        """Let go of a deployment that is being made."""
-        self._drop("deploy")
+        """Let go of a deployment that is being made or changed."""
+        self._drop(CHANGE)
 
     def use(self, state: DeploymentState) -> None:
         """Let the chats be with a deployment."""
-        self._do("deploy", self._use, state)
+        self._do(READ, self._use, state)
 
     def delete(self, deployment: Deployment) -> None:
         """Remove a deployment for good."""
-        self._do("delete", self._delete, deployment)
+        self._do(CHANGE, self._delete, deployment)
 
     def down(self, resources: Sequence[Resource]) -> None:
         """Stop and delete all of it."""
-        self._do("delete", self._down, resources)
+        self._do(CHANGE, self._down, resources)
 
     def shift(self, deployment: Deployment, percent: int) -> None:
         """Let a deployment answer so many percent of its endpoint's requests."""
-        self._do("deploy", self._shift, deployment, percent)
+        self._do(CHANGE, self._shift, deployment, percent)
 
     def shift_gradually(self, deployment: Deployment) -> None:
         """Let a deployment answer 10, 50, then all requests of its endpoint, with a question between."""
-        self._do("deploy", self._shift_gradually, deployment)
+        self._do(CHANGE, self._shift_gradually, deployment)
 
     def rollback(self) -> None:
         """Let the deployment answer again that answered before."""
-        self._do("deploy", self._rollback)
+        self._do(CHANGE, self._rollback)
 
     def call(self, deployment: Deployment) -> None:
         """Ask a deployment something, to see whether it answers."""
-        self._do("look into", self._call, deployment)
+        self._do(READ, self._call, deployment)
 
     def logs(self, deployment: Deployment) -> None:
         """Read what a deployment has written."""
-        self._do("look into", self._logs, deployment)
+        self._do(READ, self._logs, deployment)
 
     async def _look(self) -> None:
         project = self._project
@@ -183,14 +201,20 @@ class Work(Background):
         self._project.affordable(estimate, spec)
         free = estimate.free and estimate.download_bytes == 0
         steps = [] if free else await self._project.plan(spec)
-        self._tell(Priced(model, spec, steps, estimate, then_chat=then_chat))
+        displaces = any(step.state == "planned" for step in steps) and await self._displaces(spec)
+        self._tell(Priced(spec, steps, estimate, displaces=displaces, then_chat=then_chat))
 
-    async def _deploy(self, model: Job | str, then_chat: bool) -> None:
-        name = model.id if isinstance(model, Job) else short_name(model)
+    async def _displaces(self, spec: DeploySpec) -> bool:
+        from phichat.workflow.shifting import displaces
+
+        return self.supports("set_traffic") and displaces(await self._project.deployments(), spec)
+
+    async def _deploy(self, spec: DeploySpec, then_chat: bool) -> None:
+        name = title_of(spec.model)
         self._session.working("deploy", f"deploying {name}")
         news, ok = "", True
         try:
-            deployment = await self._session.deploy(model, self._report)
+            deployment = await self._session.deploy(spec, self._report)
             news = f"{deployment.id} answers the chats now."
         except Exception as error:
             news, ok = problem_of(error, self._session.backend).message, False
@@ -202,7 +226,7 @@ class Work(Background):
 
     async def _use(self, state: DeploymentState) -> None:
         deployment = await self._session.use(state)
-        self._tell(Done(f"{deployment.id} answers the chats now.", then_chat=True))
+        self._tell(Turned(deployment))
 
     async def _delete(self, deployment: Deployment) -> None:
         await self._project.serving.delete(deployment)
