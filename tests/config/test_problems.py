@@ -31,7 +31,7 @@ def test_an_unknown_key_is_told_with_the_one_that_was_meant(
 
 
 def test_a_key_like_no_other_is_told_with_those_of_its_table(refused: Refused) -> None:
-    known = "endpoint under [deploy], size under [deploy], ttl_hours under [deploy]"
+    known = ", ".join(f"{name} under [deploy]" for name in ("endpoint", "size", "ttl_hours", "gradual"))
     assert refused("[deploy]\nqqq = 1").hint == f"Known here: {known}."
     assert "backend, base_model, data.source" not in refused("zzz = 1").hint
     assert "backend, base_model" in refused("zzz = 1").hint

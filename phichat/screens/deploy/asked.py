@@ -11,8 +11,8 @@ from textual.content import Content
 from phichat.screens.choice import Choice
 from phichat.screens.question import Question
 
-STEPS = "g gives it the requests step by step: 10, 50, then 100 %, with a question between."
-AT_ONCE = "o gives it all of the requests at once."
+STEPS = "Gradually: it gets 10, 50, then 100 % of the requests."
+AT_ONCE = "All at once: it gets 100 % of the requests, without steps."
 
 
 class HandOver(Question):

@@ -113,7 +113,9 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self._go("list")
         if self.changing:
             told = f"{title_of(model)} is not deployed: what was begun before goes on."
-            self.call_later(self.show_problem, UnavailableError(told, "Wait for it, or let go of it: esc."))
+            self.call_later(
+                self.show_problem, UnavailableError(told, "Wait for it, or cancel it on this screen.")
+            )
             return
         self._begin(f"Deploying {title_of(model)}")
         self.work.price(model, then_chat=then_chat)
