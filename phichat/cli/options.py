@@ -82,7 +82,8 @@ def add_config_flags(parser: argparse.ArgumentParser, *keys: str) -> None:
 def _described(field: FieldInfo) -> str:
     """What a key is, and the number that it is where nobody says one."""
     told = field.description or ""
-    return f"{told}; default: {field.default}" if isinstance(field.default, int | float) else told
+    counted = isinstance(field.default, int | float) and not isinstance(field.default, bool)
+    return f"{told}; default: {field.default}" if counted else told
 
 
 def _form(key: str, annotation: Any) -> dict[str, Any]:

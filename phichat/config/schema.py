@@ -55,8 +55,8 @@ class DeployConfig(Written):
     )
     gradual: bool = Field(
         default=False,
-        description="where another deployment answers: let the new one have 10, 50, then 100 % of the "
-        "requests, with a question between",
+        description="where another deployment answers, give the new one 10, 50, then 100 % of the requests, "
+        "with a question between; default: at once",
     )
 
 
