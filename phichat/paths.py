@@ -106,3 +106,23 @@ def write_atomic(path: Path, text: str, mode: int = 0o644) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a file, none where there is no file; what is no UTF-8 is replaced.
+
+    Unlike those of `str.splitlines` they end at line feeds only: JSON has other ends of lines in its texts.
+    """
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", errors="replace", newline="\n") as file:
+        return [line.rstrip("\r\n") for line in file]
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file: a line of its own even where the last one was cut off, by a crash or by hand."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+b") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
+        end = b"" if file.read(1) in (b"", b"\n") else b"\n"
+        file.write(end + line.encode() + b"\n")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from phichat.workflow.standing import Standing
     from phichat.workflow.templates import Templates
 
+REACH_AGAIN_S = 5.0
+"""How long after a run was out of reach it is looked for again: at first, each time twice as long."""
+REACH_AGAIN_AT_MOST_S = 300.0
 PROGRESS_INTERVAL_S = 0.1
 """Progress comes once a chunk of a download; people see ten changes a second."""
 
@@ -65,6 +68,8 @@ class Session:
         self._starting: asyncio.Task[object] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._followed: dict[str, asyncio.Task[None]] = {}
+        self._out_of_reach: dict[str, asyncio.Event] = {}
+        """Of runs that are followed and cannot be watched just now: set to look for them at once."""
         self._earlier: list[Project] = []
         """Projects that were open before this one: an answer of theirs may still be on its way."""
         self._templates: Templates | None = None
@@ -311,6 +316,8 @@ class Session:
             for run in found.running:
                 if run.name not in self._followed:
                     self._followed[run.name] = asyncio.create_task(self._follow(project, run))
+                elif resting := self._out_of_reach.get(run.name):
+                    resting.set()  # somebody has changed something: it may be in reach now
             self._tell()
 
     async def _remind(self, project: Project) -> None:
@@ -323,7 +330,34 @@ class Session:
         self.overdue = over
 
     async def _follow(self, project: Project, run: Run) -> None:
-        """Show how a run goes until it ends, and tell everybody how it ended."""
+        """Show how a run goes until it ends, and tell everybody how it ended.
+
+        Out of reach is not the end: it is looked for again, ever more seldom, and told once.
+        """
+        told = ""
+        delay = REACH_AGAIN_S
+        try:
+            while (problem := await self._watch(project, run)) is not None:
+                if problem and problem != told:
+                    self.ended(run.name, problem, ok=False)
+                    told = problem
+                resting = self._out_of_reach[run.name] = asyncio.Event()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await resting.wait()
+                delay = min(2 * delay, REACH_AGAIN_AT_MOST_S)
+                del self._out_of_reach[run.name]
+        finally:
+            self.activities.pop(run.name, None)
+            self._followed.pop(run.name, None)
+            self._out_of_reach.pop(run.name, None)
+        self.look_soon()
+
+    async def _watch(self, project: Project, run: Run) -> str | None:
+        """Show how a run goes; returns why it could not be watched to its end, empty if nobody said.
+
+        None: it has ended, and everybody was told how.
+        """
         from phichat.workflow.course import Course
 
         what = f"{'training' if 'base_model' in type(run.spec).model_fields else 'evaluating'} {run.name}"
@@ -334,15 +368,15 @@ class Session:
                 async for event in events:
                     course.feed(event)
                     self.working(run.name, what, course.done / course.total if course.total else None)
-            if course.status:
-                state = course.status.state
-                self.ended(run.name, f"{what.capitalize()}: {state}.", ok=state == "succeeded")
-        except Exception as error:  # Out of reach is not the end: the next look finds it again.
-            self.ended(run.name, problem_of(error, self.backend).message, ok=False)
+        except Exception as error:
+            return problem_of(error, self.backend).message
         finally:
             self.activities.pop(run.name, None)
-            self._followed.pop(run.name, None)
-        self.look_soon()
+        if not (course.status and course.status.finished):
+            return ""
+        state = course.status.state
+        self.ended(run.name, f"{what.capitalize()}: {state}.", ok=state == "succeeded")
+        return None
 
     def _report(self, event: Event) -> None:
         if self.readiness.phase != "preparing":  # a thread of the backend's that is late

@@ -7,6 +7,7 @@ from pathlib import Path
 from phichat.errors import DataError
 from phichat.history import Transcript
 from phichat.history.formats import openai
+from phichat.paths import append_line, lines_of
 
 COLLECTED = "from-chat.jsonl"
 """The file in the project's state folder; `phichat data` takes it."""
@@ -24,14 +25,12 @@ def collect(transcript: Transcript, answer_id: str, path: Path) -> int:
     if answer.state != "complete" or not answer.content.strip():
         raise DataError("A part of an answer would teach the model to break off.", "Edit it first, with E.")
     shown = transcript.conversation.model_copy(update={"leaf": answer_id})
-    row = openai(Transcript(shown, transcript.messages))
+    row = openai(Transcript(shown, transcript.messages)).rstrip("\n")
     try:
-        known = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        if row.rstrip("\n") in known:
+        known = lines_of(path)
+        if row in known:
             return len(known)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(row)
+        append_line(path, row)
     except OSError as error:
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
     return len(known) + 1

@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from phichat.backends.base import Value
 from phichat.errors import DataError
-from phichat.paths import write_atomic
+from phichat.paths import append_line, lines_of, write_atomic
 
 VOTES_FILE = "votes.jsonl"
 """In the folder of the run that is judged, else in the project's."""
@@ -76,16 +76,14 @@ class Votes:
             DataError: the file cannot be written.
         """
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8", newline="\n") as file:
-                file.write(vote.model_dump_json() + "\n")
+            append_line(self.path, vote.model_dump_json())
         except OSError as error:
             raise DataError(f"{self.path} cannot be written: {error.strerror or error}.") from error
 
     def between(self, lefts: Iterable[str], right: str) -> Iterator[Vote]:
         """The votes on `right` against any of `lefts`, by title; a line that a crash cut off is none."""
         known = frozenset(lefts)
-        for line in self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else ():
+        for line in lines_of(self.path):
             try:
                 vote = Vote.model_validate_json(line)
             except ValidationError:

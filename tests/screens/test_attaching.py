@@ -19,6 +19,11 @@ def test_a_mentioned_file_is_below_the_question_and_other_words_are_left(tmp_pat
     assert attached(text, tmp_path) == f"{text}\n\na.md:\n````\n```\ncode\n```\n````"
 
 
+@pytest.mark.parametrize("name", ["~nobody-of-that-name", "x" * 5000, "a\0b", "~"])
+def test_what_can_be_no_file_is_left_as_it_is(tmp_path: Path, name: str) -> None:
+    assert attached(f"See @{name} please", tmp_path) == f"See @{name} please"
+
+
 @pytest.mark.parametrize(
     ("content", "told"), [(b"x" * (LIMIT + 1), "at most 64 kB"), (b"\xff\x00", "as text")]
 )

@@ -137,9 +137,12 @@ async def test_one_tuned_model_with_two_system_prompts_has_its_votes_with_its_ru
     await pilot.press("f3")
     await until(pilot, lambda: bool(getattr(pilot.app.screen, "_known", None)))
     pilot.app.screen.query_one("#model-A").value = 0  # type: ignore[attr-defined]
-    pilot.app.screen.query_one("#system-A").value = "Be kind."  # type: ignore[attr-defined]
+    pilot.app.screen.query_one("#system-A").value = "[/INST] Be kind."  # type: ignore[attr-defined]
     await pilot.pause()
     await pilot.press("ctrl+s")
-    await until(pilot, lambda: screen._pair is not None and screen._pair.left.system == "Be kind.")
+    await until(pilot, lambda: screen._pair is not None and screen._pair.left.system == "[/INST] Be kind.")
     assert screen._pair is not None
-    assert (screen._pair.left.title, screen._pair.run) == ("tuned: keeper-1, “Be kind.”", "keeper-1")
+    assert (screen._pair.left.title, screen._pair.run) == ("tuned: keeper-1, “[/INST] Be kind.”", "keeper-1")
+    await pilot.press("f3")  # what looks like markup is a text like any other
+    await until(pilot, lambda: bool(getattr(pilot.app.screen, "_known", None)))
+    assert "[/INST] Be kind." in picture(pilot)

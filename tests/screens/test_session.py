@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 import pytest
 
+from phichat.backends.base import Dataset, TrainSpec
 from phichat.errors import ConfigError, PluginError, UnavailableError
-from phichat.events import Progress, Status, Step
+from phichat.events import Event, Progress, Status, Step
+from phichat.screens import session as session_module
 from phichat.screens.readiness import Readiness
 from phichat.screens.session import Session, problem_of, short_name
 from phichat.workflow import Project
@@ -31,6 +35,14 @@ def heard(session: Session) -> list[Readiness]:
 
     session.listen(hear)
     return changes
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the session work until something is so."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.001)
 
 
 async def test_the_project_is_opened_outside_the_event_loop(
@@ -180,3 +192,71 @@ async def test_a_report_that_comes_late_does_not_undo_what_is_ready(
     await session.start()
     script.progress(34e6)
     assert session.readiness.phase == "ready"
+
+
+async def test_a_run_out_of_reach_is_told_once_and_looked_for_again(
+    session: Session, script: Script, weights: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched: list[asyncio.Event] = [asyncio.Event(), asyncio.Event(), asyncio.Event()]
+    reasons = iter(("Sign in.", "Sign in.", ""))
+
+    async def story(job: str) -> AsyncGenerator[Event, None]:
+        watched.pop(0).set()
+        if reason := next(reasons):
+            raise UnavailableError(reason)
+        yield Status(state="succeeded", seq=0)
+
+    monkeypatch.setattr(script, "story", story)
+    script.loaded.set()
+    await session.start()
+    await until(lambda: not session.looking)
+    assert session.project
+    dataset = Dataset(train_file=Path("train.jsonl"))
+    await session.project.training.start(
+        TrainSpec(name="keeper", dataset=dataset, base_model="smollm2"), lambda event: None
+    )
+    first, second, third = watched
+    session.look_soon()
+    await first.wait()
+    await until(lambda: "keeper" in session._out_of_reach and not session.looking)
+    # Nobody has changed anything: it rests. The next look, as after a sign-in, wakes it.
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not second.is_set()
+    assert not session.activities
+    session.look_soon()
+    await asyncio.wait_for(second.wait(), 30)
+    await until(lambda: "keeper" in session._out_of_reach)
+    assert [news.text for news in session.news] == ["Sign in."]
+    session.look_soon()
+    await asyncio.wait_for(third.wait(), 30)
+    await until(lambda: not session._followed)
+    assert session.news[-1].text == "Training keeper: succeeded."
+    await session.aclose()
+
+
+async def test_a_run_out_of_reach_comes_back_by_itself(
+    session: Session, script: Script, weights: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons = iter(("Too busy.", "Too busy.", "Broken.", ""))
+
+    async def story(job: str) -> AsyncGenerator[Event, None]:
+        if reason := next(reasons):
+            raise UnavailableError(reason)
+        yield Status(state="failed", seq=0)
+
+    monkeypatch.setattr(session_module, "REACH_AGAIN_S", 0.001)
+    monkeypatch.setattr(script, "story", story)
+    script.loaded.set()
+    await session.start()
+    await until(lambda: not session.looking)
+    assert session.project
+    dataset = Dataset(train_file=Path("train.jsonl"))
+    await session.project.training.start(
+        TrainSpec(name="keeper", dataset=dataset, base_model="smollm2"), lambda event: None
+    )
+    session.look_soon()
+    await until(lambda: bool(session._followed))
+    await asyncio.wait_for(session._followed["keeper"], 30)
+    assert [news.text for news in session.news] == ["Too busy.", "Broken.", "Training keeper: failed."]
+    await session.aclose()

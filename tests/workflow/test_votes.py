@@ -45,6 +45,9 @@ def test_the_win_rate_counts_a_tie_as_half_and_only_votes_on_the_same_two(tmp_pa
         file.write('{"left": "base: smollm2", "ri')
     tally = counted(votes.between(["base: smollm2"], "tuned: mine"))
     assert tally == Tally(1, 2, 1)
+    # After the line that was cut off; its answer has what `str.splitlines` takes for the end of a line.
+    votes.add(vote("right").model_copy(update={"answers": ("One.\u2028Two.", "\x85")}))
+    assert counted(votes.between(["base: smollm2"], "tuned: mine")) == Tally(1, 3, 1)
     assert (tally.win_rate, Tally(0, 0, 0).win_rate) == (0.625, 0.0)
 
 

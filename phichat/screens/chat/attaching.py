@@ -52,21 +52,29 @@ def attached(text: str, folder: Path) -> str:
     """The text, and below it every file that it mentions; what is no file is left as it is.
 
     Raises:
-        DataError: a file is too large, or no text.
+        DataError: a file is too large, or cannot be read as text.
     """
     parts = [text]
     for name in dict.fromkeys(_MENTION.findall(text)):
-        path = folder / Path(name).expanduser()
-        if path.is_file():
+        if path := _file(folder, name):
             parts.append(_block(name, _read(path, name)))
     return "\n\n".join(parts)
 
 
-def _read(path: Path, name: str) -> str:
-    length = path.stat().st_size
-    if length > LIMIT:
-        raise DataError(f"{name} has {size(length)}; at most {size(LIMIT)} go with a question.")
+def _file(folder: Path, name: str) -> Path | None:
+    """The file of that name, if there is one: it may be any word, which no file system would take."""
     try:
+        path = folder / Path(name).expanduser()
+        return path if path.is_file() else None
+    except (OSError, RuntimeError, ValueError):  # too long; no such user; a character that none may have
+        return None
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        length = path.stat().st_size
+        if length > LIMIT:
+            raise DataError(f"{name} has {size(length)}; at most {size(LIMIT)} go with a question.")
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{name} cannot be read as text: {error}.") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from rich.text import Text
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -19,6 +20,9 @@ from phichat.workflow.comparing import Pair, Side, pair_of, sides
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+AS_IT_IS = -1
+"""Stands in the list of models for what the side has, which may be none of those that are known."""
 
 
 class SidesScreen(ModalScreen[Pair | None]):
@@ -56,7 +60,13 @@ class SidesScreen(ModalScreen[Pair | None]):
         with Vertical(id="sides"):
             for place, side in (("A", self._pair.left), ("B", self._pair.right)):
                 yield Static(f"Model {place}", classes="label")
-                yield Select[int]([], id=f"model-{place}", prompt=side.title, compact=True)
+                yield Select[int](
+                    [(Text(side.title), AS_IT_IS)],
+                    value=AS_IT_IS,
+                    allow_blank=False,
+                    id=f"model-{place}",
+                    compact=True,
+                )
                 yield Static(f"System prompt of {place}", classes="label")
                 yield OneLine(side.system, id=f"system-{place}", compact=True)
             yield Footer()
@@ -73,10 +83,13 @@ class SidesScreen(ModalScreen[Pair | None]):
         self._known = list(event.known)
         for place, side in (("A", self._pair.left), ("B", self._pair.right)):
             select = self.query_one(f"#model-{place}", Select)
-            select.set_options([(each.title, number) for number, each in enumerate(self._known)])
-            at = next((n for n, each in enumerate(self._known) if each.model == side.model), None)
-            if at is not None:
-                select.value = at
+            # As `Text`: a name, and the system prompt that may be in it, can look like markup.
+            options = [(Text(each.title), number) for number, each in enumerate(self._known)]
+            at = next((n for n, each in enumerate(self._known) if each.model == side.model), AS_IT_IS)
+            if at == AS_IT_IS:
+                options.insert(0, (Text(side.title), at))
+            select.set_options(options)
+            select.value = at
 
     def action_take(self) -> None:
         """Give what is chosen."""
@@ -95,7 +108,7 @@ class SidesScreen(ModalScreen[Pair | None]):
 
     def _side(self, place: str, before: Side) -> Side:
         chosen = self.query_one(f"#model-{place}", Select).value
-        side = self._known[chosen] if isinstance(chosen, int) else before
+        side = self._known[chosen] if isinstance(chosen, int) and chosen != AS_IT_IS else before
         return side.model_copy(update={"system": self.query_one(f"#system-{place}", Input).value.strip()})
 
 
