@@ -3,7 +3,7 @@
 // `node cosmos-server.js PACKAGE` prints its port. Each line of standard input is a JSON object that
 // replaces the faults: {"throttle": 3} answers the next 3 requests for documents with 429,
 // {"cut": "before"} or {"cut": "after", "every": 4} drops every so manieth connection before or after the
-// request was done, {"down": true} drops all of them. Each is acknowledged by a line with what was done since.
+// request was done, {"down": true} drops all of them, {"hang": true} never answers. Each is acknowledged by a line with what was done since.
 "use strict";
 
 const path = require("path");
@@ -54,6 +54,7 @@ server.on("request", (request, response) => {
     request.socket.destroy();
     return;
   }
+  if (faults.hang) return;
   if (faults.throttle > 0 && request.url.includes("/docs")) {
     faults.throttle -= 1;
     done.throttled += 1;

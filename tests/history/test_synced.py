@@ -302,6 +302,33 @@ async def test_the_end_of_a_program_sends_what_was_said_last(
     assert len((await there.read(made.id)).messages) == 1
 
 
+async def test_the_end_of_a_program_does_not_wait_for_who_does_not_answer(
+    tmp_path: Path, place: Place, there: SyncedStore, cosmos_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phichat.history.synced.store.CLOSE_SECONDS", 0.1)
+    remote, asked = CosmosStore(place), asyncio.Event()
+    join = remote.join
+
+    async def told(theirs: Transcript) -> Joined:
+        asked.set()
+        return await join(theirs)
+
+    monkeypatch.setattr(remote, "join", told)
+    local, journal = SqliteStore(tmp_path / "here" / "copy.db"), Journal(tmp_path / "here" / "copy.journal")
+    store = SyncedStore(local, remote, journal)
+    cosmos_server.fail(hang=True)
+    made = await begun(store, title="Goodbye")
+    await asked.wait()
+    (sending,) = remote._under_way
+    await store.aclose()
+    assert sending.cancelled(), "it was waited for until it gave up by itself"
+    cosmos_server.fail()
+    async with aclosing(machine(tmp_path / "here", place)) as again:
+        await again.synchronise()
+    await there.synchronise()
+    assert (await there.get(made.id)).title == "Goodbye"
+
+
 async def test_a_conversation_that_is_refused_does_not_hold_up_the_others(
     here: SyncedStore, there: SyncedStore
 ) -> None:

@@ -14,7 +14,7 @@ from phichat.history.cosmos import documents, searching
 from phichat.history.cosmos.place import Place
 from phichat.history.cosmos.reading import at_once
 from phichat.history.cosmos.writing import Writing
-from phichat.history.synced.remote import Change, Joined
+from phichat.history.synced.remote import CLOSE_SECONDS, Change, Joined
 from phichat.history.tree import Transcript
 from phichat.history.values import Conversation, Hit, Merged, Page, StoredMessage, storable
 
@@ -132,9 +132,17 @@ class CosmosStore(HistoryStore):
         """
         return await self._documents.container.is_there()
 
-    async def aclose(self) -> None:
-        await asyncio.gather(*self._under_way, return_exceptions=True)
-        await self._documents.container.aclose()
+    async def aclose(self, patience: float = CLOSE_SECONDS) -> None:
+        """Let go of the store, after at most so many seconds for writes that nobody waits for."""
+        try:
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=patience)
+        finally:
+            # What is stopped in its middle is made good by the next one that writes there.
+            for task in self._under_way:
+                task.cancel()
+            await asyncio.gather(*self._under_way, return_exceptions=True)
+            await self._documents.container.aclose()
 
     async def _whole(self, work: Coroutine[None, None, T]) -> T:
         """Do all of the work: who is cancelled while they wait for it does not stop it in the middle."""

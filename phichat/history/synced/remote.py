@@ -7,6 +7,9 @@ from typing import Literal, NamedTuple, Protocol
 
 from phichat.history.tree import Transcript
 
+CLOSE_SECONDS = 5.0
+"""How long the end of a program may wait for what was said last to be sent."""
+
 
 class Change(NamedTuple):
     """A conversation that somebody has changed, or removed for good."""
@@ -44,5 +47,5 @@ class Remote(Protocol):
     def changes(self, since: int) -> AsyncIterator[Change]:
         """What was changed from that second on, oldest first."""
 
-    async def aclose(self) -> None:
-        """Let go of the connection."""
+    async def aclose(self, patience: float) -> None:
+        """Let go of the connection, after at most so many seconds for the writes that are under way."""

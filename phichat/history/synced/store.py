@@ -10,7 +10,7 @@ from typing import TypeVar
 from phichat.errors import HistoryError, PhichatError
 from phichat.history.base import HistoryStore, Order
 from phichat.history.synced.journal import Journal
-from phichat.history.synced.remote import Remote
+from phichat.history.synced.remote import CLOSE_SECONDS, Remote
 from phichat.history.synced.rounds import SYNCED, Rounds
 from phichat.history.tree import Transcript
 from phichat.history.values import Conversation, Hit, Merged, Page, StoredMessage, Sync
@@ -19,8 +19,6 @@ LOOK_SECONDS = 30.0
 """How often to look whether another machine has changed something."""
 PATIENCE_SECONDS = (2.0, 60.0)
 """How long to wait after the first failed round, and at most after many."""
-CLOSE_SECONDS = 5.0
-"""How long the end of a program may wait for what was said last to be sent."""
 
 T = TypeVar("T")
 
@@ -128,6 +126,7 @@ class SyncedStore(HistoryStore):
         return merged
 
     async def aclose(self) -> None:
+        end = asyncio.get_running_loop().time() + CLOSE_SECONDS
         if self._tending:
             self._tending.cancel()
             await asyncio.gather(self._tending, return_exceptions=True)
@@ -135,12 +134,12 @@ class SyncedStore(HistoryStore):
             if self._background and not self._sync.detail and await self._journal.marks():
                 # What cannot be sent now is in the journal, and sent the next time.
                 with contextlib.suppress(PhichatError, TimeoutError):
-                    async with asyncio.timeout(CLOSE_SECONDS):
+                    async with asyncio.timeout_at(end):
                         await self._rounds.push()
         finally:
             await self._journal.aclose()
             await self.local.aclose()
-            await self._remote.aclose()
+            await self._remote.aclose(max(end - asyncio.get_running_loop().time(), 0))
 
     async def _write(
         self,
