@@ -56,7 +56,7 @@ def _own_folder(out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     for stale in out.glob(f"{_PREFIX}*"):
         owner = stale.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
             shutil.rmtree(stale, ignore_errors=True)
     number = 0
     while True:

@@ -227,8 +227,10 @@ async def test_what_a_killed_process_left_is_swept_up(tmp_path: Path) -> None:
     dead, alive = out / ".preparing-999999999-0", out / f".preparing-{os.getppid()}-0"
     dead.mkdir(parents=True)
     alive.mkdir()
+    other = out / ".preparing-²-0"
+    other.mkdir()
     prepared = await done(write(tmp_path / "rows.jsonl", map(tower, range(5))), out)
-    assert left(out) == sorted([alive.name, prepared.folder.name, "current.json"])
+    assert left(out) == sorted([alive.name, other.name, prepared.folder.name, "current.json"])
 
 
 async def test_a_child_that_dies_is_an_error(tmp_path: Path) -> None:

@@ -235,14 +235,17 @@ text, g goes to a row by its number, f shows only some rows.
         self.query_one("#rows").focus()
 
     def _jump(self, text: str) -> None:
-        number = text.replace(",", "")
-        if self._rows is None or not number.isdigit() or not 1 <= int(number) <= len(self._rows):
+        try:
+            number = int(text.replace(",", ""))
+        except ValueError:
+            number = 0
+        if self._rows is None or not 1 <= number <= len(self._rows):
             last = len(self._rows or ())
             self.app.notify(
                 f"There is no row {text!r}: they go from 1 to {last:,}.", severity="warning", markup=False
             )
             return
-        wanted = int(number) - 1
+        wanted = number - 1
         if wanted not in self._numbers:
             self._filter, self._text = "all", ""
             self._list(self._of_filter(), wanted)
