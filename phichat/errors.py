@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import PurePath
 from typing import ClassVar
 
 
@@ -73,12 +75,22 @@ def of_the_disk(error: BaseException) -> PhichatError | None:
     """What a person can do about a disk that is full or a file that is not theirs; None for other errors."""
     if not isinstance(error, OSError):
         return None
-    where = f" for {error.filename}" if error.filename else ""
+    thing = _known_to_people(error.filename)
+    where = f" for {thing}" if thing else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return PhichatError(
             f"The disk is full: there is no room{where}.", "Free some room, and run it again."
         )
-    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and error.filename:
-        told = f"{error.filename} is not yours to read or write: {error.strerror}."
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM) and thing:
+        refused = "cannot be written" if error.errno == errno.EROFS else "is not yours to read or write"
+        told = f"{thing} {refused}: {error.strerror}."
         return PhichatError(told, "Work in a folder that is yours; PHICHAT_HOME and PHICHAT_CACHE move ours.")
     return None
+
+
+def _known_to_people(filename: object) -> str:
+    """The file that an error is about, or its folder where it is a temporary or lock file of ours."""
+    if not filename:
+        return ""
+    path = PurePath(os.fsdecode(filename) if isinstance(filename, bytes) else str(filename))
+    return str(path.parent if path.suffix in (".tmp", ".lock") else path)

@@ -211,10 +211,18 @@ class ProcessJobs:
             )
 
     def _alive(self, folder: Path) -> bool:
+        """Whether the job's lock is held; asked for reading, which a read-only disk lets everybody do.
+
+        Raises:
+            BackendError: nobody can tell.
+        """
         try:
-            file = (folder / _supervise.ALIVE).open("ab")
-        except OSError:
+            file = (folder / _supervise.ALIVE).open("rb")
+        except FileNotFoundError:
             return False
+        except OSError as error:
+            told = f"Whether {folder.name!r} is alive cannot be seen: {folder}: {error.strerror}."
+            raise BackendError(told, "Ask as the person who started it.") from error
         with file:
             return not _supervise.try_lock(file, shared=True)
 

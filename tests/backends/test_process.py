@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -247,6 +249,29 @@ async def test_a_killed_command_is_a_failure_with_its_reason(jobs: ProcessJobs) 
     end = (await events(jobs, "one"))[-1]
     assert isinstance(end, Status) and end.state == "failed"
     assert "SIGKILL" in end.detail
+
+
+async def test_what_runs_is_seen_on_a_disk_that_cannot_be_written(
+    jobs: ProcessJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("runs", python(WAIT))
+    opened, refusal = Path.open, [errno.EROFS]
+
+    def read_only(path: Path, mode: str = "r", *args: Any, **named: Any) -> Any:
+        if refusal[0] == errno.EACCES and path.name == _supervise.ALIVE:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        if set(mode) & set("wax+"):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return opened(path, mode, *args, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", read_only)
+        assert jobs.status("runs").state == "running"
+        refusal[0] = errno.EACCES
+        with pytest.raises(BackendError, match="Whether 'runs' is alive cannot be seen"):
+            jobs.status("runs")
+    await jobs.cancel("runs")
+    assert jobs.status("runs").state == "cancelled"
 
 
 async def test_a_killed_supervisor_leaves_the_command_alive_and_cancellable(jobs: ProcessJobs) -> None:

@@ -65,7 +65,10 @@ def test_a_traceback_that_cannot_be_written_does_not_hide_the_error(
         ),
         (OSError(errno.ENOSPC, "No space left"), "The disk is full: there is no room."),
         (PermissionError(errno.EACCES, "Permission denied", "/x"), "/x is not yours to read or write"),
-        (OSError(errno.EROFS, "Read-only file system", "/x"), "/x is not yours to read or write"),
+        (OSError(errno.EROFS, "Read-only file system", "/x"), "/x cannot be written: Read-only file system."),
+        (OSError(errno.EROFS, "Read-only", "/data/.chosen.json.15-7.tmp"), "/data cannot be written: "),
+        (OSError(errno.EACCES, "Denied", "/locks/smollm2.lock"), "/locks is not yours to read or write: "),
+        (OSError(errno.ENOSPC, "Full", b"/d/.x.tmp"), "The disk is full: there is no room for /d."),
     ],
 )
 def test_what_is_wrong_with_the_disk_is_no_mistake_of_ours(
