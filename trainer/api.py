@@ -151,8 +151,15 @@ class Api:
         def deliver(item: str | Usage | EngineError) -> None:
             loop.call_soon_threadsafe(items.put_nowait, item)
 
-        generation = await asyncio.to_thread(self.engine.chat, question.messages, question.options, deliver)
-        return generation, items
+        asked = asyncio.ensure_future(
+            asyncio.to_thread(self.engine.chat, question.messages, question.options, deliver)
+        )
+        try:
+            return await asyncio.shield(asked), items
+        except asyncio.CancelledError:
+            # The thread goes on all the same, and would leave an answer that nobody stops.
+            asked.add_done_callback(_cancel)
+            raise
 
     @contextlib.contextmanager
     def _working(self) -> Iterator[None]:
@@ -185,6 +192,11 @@ class _Stream(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._holds:
             await super().__call__(scope, receive, send)
+
+
+def _cancel(asked: asyncio.Future[Generation]) -> None:
+    if not asked.cancelled() and asked.exception() is None:
+        asked.result().cancel()
 
 
 async def _events(identity: Mapping[str, Any], question: Question, items: Items) -> AsyncIterator[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ import openai
 import pytest
 
 import api
+from contract import Deliver, Message, Options
+from engine import Engine
+from generation import Generation
 from phichat.flowrunner import Environment
 from phichat.flowrunner.promptflow import quiet_home
 from tests.flows import tutorial
@@ -256,3 +262,43 @@ def test_score_as_chat_completion(client: httpx.Client, said: str) -> None:
     assert content(client.post("/score", json=GREEDY)) == said
     chunks = events(client.post("/score", json={**GREEDY, "stream": True}))
     assert "".join(chunk["choices"][0]["delta"].get("content", "") for chunk in chunks) == said
+
+
+async def test_a_client_that_leaves_while_its_question_is_read_leaves_no_answer(folder: Path) -> None:
+    reading, read_on = threading.Event(), threading.Event()
+    asked: list[Generation] = []
+
+    class SlowReader(Engine):
+        def chat(self, messages: Sequence[Message], options: Options, deliver: Deliver) -> Generation:
+            reading.set()
+            read_on.wait(DEADLINE)
+            asked.append(super().chat(messages, options, deliver))
+            return asked[-1]
+
+    sent: list[Any] = []
+    words = [{"type": "http.request", "body": json.dumps(GREEDY).encode()}]
+
+    async def receive() -> Any:
+        if words:
+            return words.pop()
+        await asyncio.to_thread(reading.wait, DEADLINE)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    served, engine = api.Api("tiny", ""), SlowReader(folder, device="cpu")
+    served.ready(engine)
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}
+    await served.app()(scope, receive, send)
+    assert sent[0]["status"] == api.CLIENT_GONE and not asked
+    read_on.set()
+    await asyncio.to_thread(_until, lambda: bool(asked) and asked[0].cancelled)
+    engine.close(DEADLINE)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "the answer goes on for nobody"
+        time.sleep(0.001)
