@@ -260,14 +260,14 @@ class PhichatApp(CopyingApp, inherit_bindings=False):
         from phichat.screens.configure.sign_in import SignInScreen
 
         if self.session.project:
-            self.push_screen(SignInScreen(self.session.project), self._mended)
+            self.push_screen(SignInScreen(self.session), self._mended)
 
     def action_provision(self) -> None:
         """See what the place still needs, and make it, then go on where one was."""
         from phichat.screens.configure.provision import ProvisionScreen
 
         if self.session.project:
-            self.push_screen(ProvisionScreen(self.session.project), self._mended)
+            self.push_screen(ProvisionScreen(self.session), self._mended)
 
     async def _mended(self, done: bool | None) -> None:
         """Let the screen look again, unless nothing has changed."""

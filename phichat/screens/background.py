@@ -48,7 +48,7 @@ class Refused(Message):
 class Background:
     """Calls into the project, each in a worker of the screen; the newest of a kind ends the one before."""
 
-    def __init__(self, session: Session, screen: Screen[None]) -> None:
+    def __init__(self, session: Session, screen: Screen[Any]) -> None:
         self._session = session
         self._screen = screen
 
@@ -56,6 +56,11 @@ class Background:
     def _project(self) -> Project:
         assert self._session.project is not None
         return self._session.project
+
+    @property
+    def place(self) -> str:
+        """What the place where the work happens is called."""
+        return self._project.backend.title
 
     def _do(self, about: str, work: Callable[..., Awaitable[None]], *given: Any, **named: Any) -> None:
         # The call comes with the worker: one that is cancelled before it begins leaves nothing behind.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
@@ -14,16 +13,14 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from phichat.events import Event, Step
+from phichat.events import Step
+from phichat.screens.background import Background, Done, Happened, Refused
 from phichat.screens.browsing import show_page
 from phichat.screens.choice import Choice
 from phichat.screens.configure.steps import Steps
 from phichat.screens.panels import ErrorPanel
 from phichat.screens.remedies import page
-from phichat.screens.session import problem_of
-
-if TYPE_CHECKING:
-    from phichat.workflow import Project
+from phichat.screens.session import Session
 
 Phase = Literal["looking", "planned", "making", "stopped", "failed", "done"]
 TOLD: dict[Phase, str] = {
@@ -34,6 +31,37 @@ TOLD: dict[Phase, str] = {
     "failed": "It did not get to the end. What was made stays, and is found again.",
     "done": "All is ready.",
 }
+
+
+class Planned(Message):
+    """What is there and what is missing is known."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        super().__init__()
+        self.steps = steps
+
+
+class Provisioning(Background):
+    """What the screen can let happen."""
+
+    def look(self) -> None:
+        """See what is there and what is missing."""
+        self._do("provision", self._look)
+
+    def make(self) -> None:
+        """Make what is missing."""
+        self._do("provision", self._make)
+
+    def stop(self) -> None:
+        """Let go of what is being made; what was made stays."""
+        self._drop("provision")
+
+    async def _look(self) -> None:
+        self._tell(Planned(await self._project.provision_plan()))
+
+    async def _make(self) -> None:
+        await self._project.provision(self._report)
+        self._tell(Done(TOLD["done"]))
 
 
 class ProvisionScreen(ModalScreen[bool]):
@@ -63,33 +91,10 @@ each part is made once and found again the next time. Escape stops between two p
         Binding("escape", "close", "Close", tooltip="Leave it as it is.", id="provision.close"),
     ]
 
-    class Planned(Message):
-        """What is there and what is missing is known."""
-
-        def __init__(self, steps: Sequence[Step]) -> None:
-            super().__init__()
-            self.steps = steps
-
-    class Told(Message):
-        """A step goes on."""
-
-        def __init__(self, event: Event) -> None:
-            super().__init__()
-            self.event = event
-
-    class Done(Message):
-        """Everything is made."""
-
-    class Failed(Message):
-        """Something could not be looked at, or made."""
-
-        def __init__(self, error: Exception) -> None:
-            super().__init__()
-            self.error = error
-
-    def __init__(self, project: Project) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._project = project
+        self._work = Provisioning(session, self)
+        self._place = self._work.place  # now: the project may be opened anew meanwhile
         self._phase: Phase = "looking"
         self._missing = False
         self._page: tuple[str, str] | None = None
@@ -107,50 +112,33 @@ each part is made once and found again the next time. Escape stops between two p
             )
 
     def on_mount(self) -> None:
-        self.query_one("#provision").border_title = f"Make {self._project.backend.title} ready"
+        self.query_one("#provision").border_title = f"Make {self._place} ready"
         self.query_one(VerticalScroll).focus()
-        self._look()
+        self._work.look()
 
-    # In the background
+    # What the work tells
 
-    @work(group="provision", exclusive=True, exit_on_error=False)
-    async def _look(self) -> None:
-        try:
-            self.post_message(self.Planned(await self._project.provision_plan()))
-        except Exception as error:
-            self.post_message(self.Failed(error))
-
-    @work(group="provision", exclusive=True, exit_on_error=False)
-    async def _make(self) -> None:
-        try:
-            await self._project.provision(self._report)
-            self.post_message(self.Done())
-        except Exception as error:
-            self.post_message(self.Failed(error))
-
-    def _report(self, event: Event) -> None:
-        self.post_message(self.Told(event))
-
-    def on_provision_screen_planned(self, event: Planned) -> None:
+    def on_planned(self, event: Planned) -> None:
         self._missing = any(step.state == "planned" for step in event.steps)
         self.query_one(Steps).plan(event.steps)
         self._go("planned" if self._missing else "done")
 
-    def on_provision_screen_told(self, event: Told) -> None:
+    def on_happened(self, event: Happened) -> None:
         if self._phase == "making":  # a request that was on its way when it was stopped is late
             steps, page = self.query_one(Steps), self.query_one(VerticalScroll)
             steps.tell(event.event)
             page.scroll_to(y=max(0, steps.line - page.size.height // 2), animate=False)
 
-    def on_provision_screen_done(self) -> None:
+    def on_done(self) -> None:
         self._missing = False
         self._go("done")
 
-    async def on_provision_screen_failed(self, event: Failed) -> None:
-        problem = problem_of(event.error, self._project.config.backend)
-        self._page = page(problem)
+    async def on_refused(self, event: Refused) -> None:
+        if event.problem is None:  # it was stopped, which is said already
+            return
+        self._page = page(event.problem)
         self._go("failed")
-        await self.query_one("#provision").mount(ErrorPanel(problem), before=self.query_one(".choices"))
+        await self.query_one("#provision").mount(ErrorPanel(event.problem), before=self.query_one(".choices"))
         self.query_one(VerticalScroll).scroll_end(animate=False)
         self.refresh_bindings()
 
@@ -160,14 +148,14 @@ each part is made once and found again the next time. Escape stops between two p
         """See what is there and what is missing."""
         await self.query(ErrorPanel).remove()
         self._go("looking")
-        self._look()
+        self._work.look()
 
     async def action_make(self) -> None:
         """Make what is missing."""
         await self.query(ErrorPanel).remove()
         self._made = True
         self._go("making")
-        self._make()
+        self._work.make()
 
     def action_page(self) -> None:
         """Open the page on which the rest is asked for."""
@@ -180,7 +168,7 @@ each part is made once and found again the next time. Escape stops between two p
 
     def action_stop(self) -> None:
         """Stop making; what was made stays."""
-        self.workers.cancel_group(self, "provision")
+        self._work.stop()
         self._go("stopped")
 
     def action_close(self) -> None:

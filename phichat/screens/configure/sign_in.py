@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -14,14 +13,12 @@ from textual.message import Message
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from phichat.events import Event, Status
+from phichat.events import Status
+from phichat.screens.background import Background, Happened, Refused
 from phichat.screens.browsing import browse
 from phichat.screens.choice import Choice
 from phichat.screens.clipboard import Copy
-from phichat.screens.session import problem_of
-
-if TYPE_CHECKING:
-    from phichat.workflow import Project
+from phichat.screens.session import Session
 
 _SAID = re.compile(r"open (https?://\S+) and enter (\S+)(?: \((until [^)]+)\))?", re.IGNORECASE)
 """How a backend says where to enter which code; one that says it in other words is shown in its own."""
@@ -39,6 +36,36 @@ def code_in(sentence: str) -> Code | None:
     """The code that a sentence tells, if it does."""
     found = _SAID.search(sentence)
     return Code(found[1], found[2], found[3] or "") if found else None
+
+
+class SignedIn(Message):
+    """Somebody has signed in."""
+
+    def __init__(self, kept: bool) -> None:
+        super().__init__()
+        self.kept = kept
+
+
+class SigningIn(Background):
+    """The sign-in, and whose it is."""
+
+    def begin(self) -> None:
+        """Ask for a code, and wait until it was entered."""
+        self._do("sign-in", self._sign_in)
+
+    async def _sign_in(self) -> None:
+        self._tell(SignedIn(await self._project.sign_in(self._report)))
+
+    @property
+    def tenant(self) -> str:
+        """Whose sign-in is wanted, where the backend makes a difference."""
+        settings = self._project.backend.settings
+        if "tenant_id" not in type(settings).model_fields:
+            return ""
+        tenant = getattr(settings, "tenant_id", "")
+        if tenant:
+            return f"It is for the tenant {tenant}, as backends.{self._session.backend}.tenant_id says."
+        return "If you belong to several tenants, set tenant_id on Configure, page Backend, first."
 
 
 class SignInScreen(ModalScreen[bool]):
@@ -59,30 +86,11 @@ closes by itself. Your password is never asked for here. Escape gives it up.
         Binding("escape", "dismiss(False)", "Cancel", tooltip="Do not sign in.", id="sign_in.close"),
     ]
 
-    class Told(Message):
-        """The backend says how far it is."""
-
-        def __init__(self, event: Event) -> None:
-            super().__init__()
-            self.event = event
-
-    class Done(Message):
-        """Somebody has signed in."""
-
-        def __init__(self, kept: bool) -> None:
-            super().__init__()
-            self.kept = kept
-
-    class Failed(Message):
-        """Nobody has signed in."""
-
-        def __init__(self, error: Exception) -> None:
-            super().__init__()
-            self.error = error
-
-    def __init__(self, project: Project) -> None:
+    def __init__(self, session: Session) -> None:
         super().__init__()
-        self._project = project
+        self._work = SigningIn(session, self)
+        # Now: the project may be opened anew meanwhile.
+        self._place, self._tenant = self._work.place, self._work.tenant
         self._code: Code | None = None
         self._said = ""
         self._failed = False
@@ -97,26 +105,16 @@ closes by itself. Your password is never asked for here. Escape gives it up.
             )
 
     def on_mount(self) -> None:
-        self.query_one("#sign-in").border_title = f"Sign in to {self._project.backend.title}"
+        self.query_one("#sign-in").border_title = f"Sign in to {self._place}"
         self.action_retry()
 
-    @work(group="sign-in", exclusive=True, exit_on_error=False)
-    async def _sign_in(self) -> None:
-        try:
-            self.post_message(self.Done(await self._project.sign_in(self._report)))
-        except Exception as error:
-            self.post_message(self.Failed(error))
-
-    def _report(self, event: Event) -> None:
-        self.post_message(self.Told(event))
-
-    def on_sign_in_screen_told(self, event: Told) -> None:
+    def on_happened(self, event: Happened) -> None:
         if isinstance(event.event, Status) and event.event.detail:
             self._said = event.event.detail
             self._code = code_in(self._said)
             self._show()
 
-    def on_sign_in_screen_done(self, event: Done) -> None:
+    def on_signed_in(self, event: SignedIn) -> None:
         said = self._said if self._code is None and self._said else "signed in"
         lasts = (
             "" if event.kept else " This machine has no keyring that keeps it: it ends with this application."
@@ -124,17 +122,18 @@ closes by itself. Your password is never asked for here. Escape gives it up.
         self.notify(f"{said[:1].upper()}{said[1:]}.{lasts}", markup=False)
         self.dismiss(True)
 
-    def on_sign_in_screen_failed(self, event: Failed) -> None:
-        problem = problem_of(event.error, self._project.config.backend)
+    def on_refused(self, event: Refused) -> None:
+        if event.problem is None:  # it was given up, or another code was asked for
+            return
         self._code, self._failed = None, True
-        told = Content.assemble(("✗ ", "$text-error"), problem.message)
+        told = Content.assemble(("✗ ", "$text-error"), event.problem.message)
         self._write(told, "Escape leaves it; ctrl+r asks for another code.")
 
     def action_retry(self) -> None:
         """Ask for a code."""
         self._code, self._said, self._failed = None, "", False
         self._write(Content("Asking for a code…"), "")
-        self._sign_in()
+        self._work.begin()
 
     def action_copy(self) -> None:
         """Copy the code."""
@@ -164,19 +163,7 @@ closes by itself. Your password is never asked for here. Escape gives it up.
             "\n\nand enter this code there",
             f", {self._code.until}:" if self._code.until else ":",
         )
-        self._write(told, f"This screen waits, and closes by itself.\n{self._tenant()}")
-
-    def _tenant(self) -> str:
-        """Whose sign-in is wanted, where the backend makes a difference."""
-        settings = self._project.backend.settings
-        if "tenant_id" not in type(settings).model_fields:
-            return ""
-        tenant = getattr(settings, "tenant_id", "")
-        if tenant:
-            return (
-                f"It is for the tenant {tenant}, as backends.{self._project.config.backend}.tenant_id says."
-            )
-        return "If you belong to several tenants, set tenant_id on Configure, page Backend, first."
+        self._write(told, f"This screen waits, and closes by itself.\n{self._tenant}")
 
     def _write(self, told: Content, then: str) -> None:
         self.query_one("#told", Static).update(told)
