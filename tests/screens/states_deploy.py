@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from phichat.backends.base import Deployment, DeploymentState, Estimate, Report, Resource
 from phichat.errors import UnavailableError
 from phichat.events import Progress, Step
+from phichat.screens.deploy.choosing import Choosing
 from phichat.screens.deploy.screen import DeployScreen, Place
 from tests.screens import schooling
 from tests.screens.driving import chat, picture, until
@@ -183,7 +184,7 @@ async def handing_over(pilot: Pilot[None], script: Script, *, gradual: bool = Fa
         update={"deploy": config.deploy.model_copy(update={"gradual": gradual})}
     )
     await pilot.press("ctrl+r")
-    await until(pilot, lambda: len(deploy(pilot)._candidates) > 5)
+    await until(pilot, lambda: len(deploy(pilot).query_one(Choosing).candidates) > 5)
     await pilot.press("n")
     await ask_price(pilot)
 

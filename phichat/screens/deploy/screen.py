@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
@@ -17,12 +16,12 @@ from phichat.errors import PhichatError, UnavailableError
 from phichat.screens.background import Done, Happened, Refused
 from phichat.screens.choice import Choice
 from phichat.screens.deploy.asked import HandOver
+from phichat.screens.deploy.choosing import Choosing
 from phichat.screens.deploy.keys import KEYS, SHELL
-from phichat.screens.deploy.named import NamedModel
 from phichat.screens.deploy.plan import plan, question
 from phichat.screens.deploy.rows import about, alive, everything, listed, name_of
 from phichat.screens.deploy.stories import Stories
-from phichat.screens.deploy.work import CHANGE, Candidate, Priced, Said, Seen, Turned, Work, title_of
+from phichat.screens.deploy.work import CHANGE, Priced, Said, Seen, Turned, Work, title_of
 from phichat.screens.listing import Listing
 from phichat.screens.question import Question
 from phichat.screens.session import Session
@@ -62,11 +61,9 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self.resources: Sequence[Resource] = ()
         self.changing = False
         """A deployment is being made, shifted or removed: one at a time, and meanwhile one can read."""
-        self._candidates: list[Candidate] = []
         self._obstacle = Trouble()
         self._list = Listing(id="deployments")
-        self._models = Listing(id="models")
-        self._named = NamedModel()
+        self._choosing = Choosing()
         self._stories = Stories()
         self._project: Project | None = None
 
@@ -81,10 +78,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
                 yield Static(id="deploy-alive")
                 yield Horizontal(*(Choice(f"deploy.{name}") for name in OF_ALL), classes="choices")
                 yield self._stories
-            with Vertical(id="choosing"):
-                yield Static("Which model? Enter deploys it.", classes="title")
-                yield self._models
-                yield self._named
+            yield self._choosing
 
     def on_mount(self) -> None:
         self._go("opening")
@@ -133,11 +127,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self._tell_about()
         self.query_one("#nothing", Static).update("" if rows else "Nothing is deployed yet.")
         self.query_one("#nothing").display = not rows
-        self._candidates = list(event.candidates)
-        models = {
-            str(at): [Content(each.name), Content(each.about)] for at, each in enumerate(event.candidates)
-        }
-        self._models.show(["Model", ""], models)
+        self._choosing.show(event.candidates)
         if self.place in ("opening", "trouble"):
             self._go("list")
         self.refresh_bindings()
@@ -199,8 +189,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
     def action_new(self) -> None:
         """Choose a model to deploy."""
         if self._project:
-            self._named.home = self._project.loaded.cwd
-        self._models.go_to("0")  # the newest
+            self._choosing.begin(self._project.loaded.cwd)
         self._go("choose")
 
     def action_use(self) -> None:
@@ -313,26 +302,11 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self.work.look()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        if event.option_list is self._models and event.option.id:
-            self.deploy(self._candidates[int(event.option.id)].model)
-        elif event.option_list is self._list:
+        if event.option_list is self._list:
             self.action_use()
 
-    def on_named_model_chosen(self, event: NamedModel.Chosen) -> None:
+    def on_choosing_chosen(self, event: Choosing.Chosen) -> None:
         self.deploy(event.model)
-
-    def on_key(self, event: events.Key) -> None:
-        """What is typed in the list of models names another one."""
-        typed = event.is_printable and event.character not in (None, " ")
-        if self.place == "choose" and self._models.has_focus and typed and not event.key.isdigit():
-            event.stop()
-            self._named.type(event.character or "")
-
-    def on_paste(self, event: events.Paste) -> None:
-        """So does what is pasted there."""
-        if self.place == "choose" and self._models.has_focus:
-            event.stop()
-            self._named.type(event.text.strip())
 
     def on_option_list_option_highlighted(self) -> None:
         self._tell_about()
@@ -363,7 +337,7 @@ lets the chats be with the deployment under the cursor. What others have made ca
             case "flow":
                 return free
             case "new":
-                return free and bool(self._candidates)
+                return free and bool(self._choosing.candidates)
             case "delete":
                 return free and ours
             case "down":
@@ -435,11 +409,11 @@ lets the chats be with the deployment under the cursor. What others have made ca
         self.place = place
         self._obstacle.display = place == "trouble"
         self.query_one("#there").display = place == "list"
-        self.query_one("#choosing").display = place == "choose"
+        self._choosing.display = place == "choose"
         if place == "list" and self._list.display:
             self._list.focus()
         elif place == "choose":
-            self._models.focus()
+            self._choosing.enter()
         else:
             self.set_focus(None)
         self.refresh_bindings()
