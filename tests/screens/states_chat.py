@@ -78,7 +78,7 @@ async def compared(pilot: Pilot[None], script: Script) -> None:
         script.answers.put_nowait(answer)
         script.answers.put_nowait(Usage(prompt_tokens=12, completion_tokens=1, finish_reason="stop"))
     await pilot.press("enter")
-    await until(pilot, lambda: screen.query_one(Ballot).has_focus)
+    await until(pilot, lambda: screen.query_one(Ballot).display)
 
 
 async def long(pilot: Pilot[None], script: Script) -> None:

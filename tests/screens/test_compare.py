@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from phichat.backends.base import Dataset, Job, TrainSpec
 from phichat.errors import UnavailableError
 from phichat.runs import Ledger, Run
+from phichat.screens.chat.prompt import Prompt
 from phichat.screens.compare import screen as compare
 from phichat.screens.compare.round import Ballot, Column
 from phichat.screens.compare.screen import CompareScreen
@@ -29,6 +30,10 @@ def finished_run(folder: Path) -> str:
     return Ledger(folder / ".phichat" / "runs").write(run).name
 
 
+def prompt_of(screen: CompareScreen) -> Prompt:
+    return screen.query_one(Prompt)
+
+
 async def comparing(pilot: Pilot[None]) -> CompareScreen:
     await pilot.press("f4")
     screen = pilot.app.screen
@@ -43,7 +48,7 @@ async def asked(pilot: Pilot[None], screen: CompareScreen, script: Script, quest
     script.say("Yes.")
     await write(pilot, question)
     await pilot.press("enter")
-    await until(pilot, lambda: not screen._answering and screen.query_one(Ballot).has_focus)
+    await until(pilot, lambda: not screen._answering and screen.query_one(Ballot).display)
     return list(screen.query(Column))
 
 
@@ -55,14 +60,20 @@ async def test_base_and_tuned_of_the_newest_run_answer_and_the_vote_is_kept_with
     columns = await asked(pilot, screen, script, "Who are you?")
     assert [column.speaker.side.title for column in columns] == ["base: smollm2", f"tuned: {name}"]
     assert [column.answer for column in columns] == ["Yes.", "Yes."]
-    await pilot.press("b")
+    # Who asks on does not vote with the letters of the question.
+    await pilot.press("b", "a", "t")
+    assert prompt_of(screen).text == "bat"
+    assert not (folder / ".phichat" / "runs" / name / "votes.jsonl").exists()
+    await pilot.press("f7")
     await until(pilot, lambda: "wins 100% of 1 vote" in picture(pilot))
+    assert prompt_of(screen).text == "bat"
+    prompt_of(screen).text = ""
     (line,) = (folder / ".phichat" / "runs" / name / "votes.jsonl").read_text(encoding="utf-8").splitlines()
     vote = json.loads(line)
     assert (vote["winner"], vote["question"], vote["answers"]) == ("right", "Who are you?", ["Yes.", "Yes."])
     await asked(pilot, screen, script, "And now?")
     assert [message.content for message in script.asked[-1]] == ["Who are you?", "Yes.", "And now?"]
-    await pilot.press("down")
+    await pilot.press("f8", "f8")
     await until(pilot, lambda: "wins 75% of 2 votes: 1 better, 0 worse, 1 tie." in picture(pilot))
     await pilot.press("escape")
     assert not isinstance(pilot.app.screen, CompareScreen)
@@ -86,7 +97,7 @@ async def test_blind_nobody_knows_which_is_which_before_the_vote(
     assert [column.speaker.side.title for column in columns] == ["tuned: keeper-1", "base: smollm2"]
     rounds = picture(pilot).partition("Who are you?")[2]
     assert "keeper" not in rounds and "smollm2" not in rounds.partition("Which is better?")[0]
-    await pilot.press("a")
+    await pilot.press("f6")
     await until(pilot, lambda: "wins 100% of 1 vote" in picture(pilot))
     assert "A is better: tuned: keeper-1" in picture(pilot)
 

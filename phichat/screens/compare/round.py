@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Literal
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from phichat.screens.chat.markdown import StreamedMarkdown
@@ -74,9 +72,10 @@ class Column(Vertical):
 class Round(Vertical):
     """A question, both answers, and what the person thought of them."""
 
-    def __init__(self, question: str, left: Column, right: Column) -> None:
+    def __init__(self, question: str, left: Column, right: Column, *, blind: bool) -> None:
         super().__init__()
         self.question = question
+        self.blind = blind
         self.columns = (left, right)
         self.vote: Winner | None = None
 
@@ -86,34 +85,11 @@ class Round(Vertical):
         yield Static(classes="verdict")
 
 
-class Ballot(Horizontal, can_focus=True):
-    """The vote, once both have answered."""
-
-    HELP = "Which answer is better? A or Left, B or Right, T or Down for a tie; Tab goes to the prompt."
-    BINDING_GROUP_TITLE = "Vote"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding(
-            "a,left", "vote('A')", "A is better", tooltip="The first is better.", id="vote.a", show=False
-        ),
-        Binding(
-            "b,right", "vote('B')", "B is better", tooltip="The second is better.", id="vote.b", show=False
-        ),
-        Binding("t,down", "vote('')", "Tie", tooltip="Neither is better.", id="vote.tie", show=False),
-    ]
-
-    class Cast(Message):
-        """The person has decided: for A, for B, or (empty) for neither."""
-
-        def __init__(self, place: str) -> None:
-            super().__init__()
-            self.place = place
+class Ballot(Horizontal):
+    """The vote, once both have answered: it takes no focus, as the next question may be typed already."""
 
     def compose(self) -> ComposeResult:
         yield Static("Which is better?", id="ballot-question")
         yield Choice("vote.a")
         yield Choice("vote.b")
         yield Choice("vote.tie")
-
-    def action_vote(self, place: str) -> None:
-        """Say what was decided."""
-        self.post_message(self.Cast(place))

@@ -44,8 +44,8 @@ class CompareScreen(Screen[None]):
     HELP = """
 ## Compare
 
-What you ask goes to both; each goes on from its own answers. Vote when both are done: what a tuned model
-wins is kept with its run. Blind, nobody knows which is which before the vote.
+What you ask goes to both; each goes on from its own answers. Vote when both are done, with F6, F7 or F8, or
+ask on: what a tuned model wins is kept with its run. Blind, nobody knows which is which before the vote.
 """
     BINDING_GROUP_TITLE = "Compare"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,6 +53,28 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
         Binding("escape", "dismiss", "Back", tooltip="Back to the chat.", id="compare.close"),
         Binding("f3", "sides", "Pair", tooltip="Choose what is compared.", id="compare.sides"),
         Binding("f5", "blind", "Blind", tooltip="Hide which is which, or show it.", id="compare.blind"),
+        # Before the prompt, which otherwise selects its lines with two of them.
+        Binding(
+            "f6",
+            "vote('A')",
+            "A is better",
+            tooltip="The first is better.",
+            id="vote.a",
+            show=False,
+            priority=True,
+        ),
+        Binding(
+            "f7",
+            "vote('B')",
+            "B is better",
+            tooltip="The second is better.",
+            id="vote.b",
+            show=False,
+            priority=True,
+        ),
+        Binding(
+            "f8", "vote('')", "Tie", tooltip="Neither is better.", id="vote.tie", show=False, priority=True
+        ),
         Binding("ctrl+n", "anew", "Anew", tooltip="Forget what was said.", id="compare.new", show=False),
         Binding("pageup", "up", "Page up", tooltip="Read what is above.", id="compare.up", show=False),
         Binding(
@@ -193,7 +215,7 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
         if self._blind and coin():
             order.reverse()
         columns = [Column(place, speaker) for place, speaker in zip(PLACES, order, strict=True)]
-        self._round = Round(question, columns[0], columns[1])
+        self._round = Round(question, columns[0], columns[1], blind=self._blind)
         self._ballot.display = False
         await self._rounds.mount(self._round)
         for column in columns:
@@ -253,19 +275,24 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
             event.failed.settle(Content.assemble((f"✗ {told(event.problem)}", "$text-error")), failed=True)
             self._call_to_vote()
 
-    def _call_to_vote(self) -> None:
-        self.refresh_bindings()
-        if self._answering or self._round is None or any(column.failed for column in self._round.columns):
-            return
-        self._ballot.display = True
-        if not self._prompt.text:
-            self.call_after_refresh(self._ballot.focus)
+    @property
+    def _to_vote_on(self) -> Round | None:
+        """The round that has two whole answers and no vote yet."""
+        this = self._round
+        if this is None or this.vote or any(not column.done or column.failed for column in this.columns):
+            return None
+        return this
 
-    async def on_ballot_cast(self, event: Ballot.Cast) -> None:
-        this, pair, project = self._round, self._pair, self._session.project
-        if this is None or pair is None or project is None or this.vote or self._answering:
+    def _call_to_vote(self) -> None:
+        self._ballot.display = self._to_vote_on is not None
+        self.refresh_bindings()
+
+    async def action_vote(self, place: str) -> None:
+        """Keep what was found better: A, B, or neither (empty)."""
+        this, pair, project = self._to_vote_on, self._pair, self._session.project
+        if this is None or pair is None or project is None:
             return
-        chosen = next((column for column in this.columns if column.place == event.place), None)
+        chosen = next((column for column in this.columns if column.place == place), None)
         left = next(column for column in this.columns if column.speaker is self._speakers[0])
         right = next(column for column in this.columns if column is not left)
         this.vote = "tie" if chosen is None else "left" if chosen is left else "right"
@@ -275,13 +302,13 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
             question=this.question,
             answers=(left.answer, right.answer),
             winner=this.vote,
-            blind=self._blind,
+            blind=this.blind,
         )
         for column in this.columns:
             column.name_it(blind=False)
         verdict = f"{chosen.place} is better: {chosen.speaker.side.title}" if chosen else "A tie"
         this.query_one(".verdict", Static).update(Content.assemble(("✓ ", "$text-success"), verdict))
-        self._ballot.display = False
+        self._call_to_vote()
         self._prompt.focus()
         try:
             self._show_score(await asyncio.to_thread(keep, project, pair, vote))
@@ -295,13 +322,13 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
         return self._round is not None and not all(column.done for column in self._round.columns)
 
     def action_stop(self) -> None:
-        """Stop both; what is there stays, and counts as said."""
+        """Stop both; what is there stays, and counts as said, but nobody can vote on it."""
         for worker in self._workers:
             worker.cancel()
         for column in self._round.columns if self._round else ():
             if not column.done and self._round:
                 column.speaker.said.append((self._round.question, column.answer))
-                column.settle(Content.assemble(("■ stopped", "$text-warning")), failed=not column.answer)
+                column.settle(Content.assemble(("■ stopped", "$text-warning")), failed=True)
         self._call_to_vote()
 
     def action_blind(self) -> None:
@@ -337,6 +364,8 @@ wins is kept with its run. Blind, nobody knows which is which before the vote.
         match action:
             case "stop":
                 return self._answering
+            case "vote":
+                return self._to_vote_on is not None
             case "sides" | "blind" | "anew":
                 return self._pair is not None and not self._answering
         return True
