@@ -31,9 +31,9 @@ class CopyingApp(App[None]):
             self.native = native
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy what is selected: Textual's keys for that end here."""
+        """Copy what is selected or cut: Textual's keys for that end here."""
         if text:  # a field cuts also where nothing is selected
-            self.post_message(Copy(text, "What was selected"))
+            self.post_message(Copy(text, "The text"))
 
     def on_copy(self, event: Copy) -> None:
         self._clipboard = event.text  # what Textual's own key for it pastes

@@ -80,7 +80,7 @@ async def test_a_selection_goes_the_same_way_and_can_be_pasted(
     await write(pilot, "Who keeps the light?")
     prompt(pilot).select_all()
     await pilot.press("ctrl+x")
-    await told(pilot, f"What was selected {HERE}")
+    await told(pilot, f"The text {HERE}")
     assert taken == ["Who keeps the light?"]
     assert prompt(pilot).text == ""
     await pilot.press("ctrl+v")
