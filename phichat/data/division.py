@@ -39,7 +39,7 @@ def divide(found: Findings, options: DataOptions, given: bool, report: Report) -
         leaked = _leaked(found, clusters)
         _treat(found, leaked, LEAKED, options.leakage)
         report(Step(name="leakage", state="done", detail=f"{len(leaked):,} rows"))
-    return len({clusters.root(row) for row in rows})
+    return len({found.hashes[clusters.root(row)] for row in rows})  # rows that are equal are one group
 
 
 def _treat(found: Findings, rows: Iterable[int], flag: int, treatment: Treatment) -> None:

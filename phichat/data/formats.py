@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
 from phichat.data.conversation import Role, Turn
 from phichat.data.messages import TOOL_KEYS, Notes, Record, refuse_tools, system_of, text_of, turns_of
 from phichat.errors import ConfigError
+
+Spelling: TypeAlias = Mapping[str, str]
+"""How a source writes the names of its columns, where it is not in lower case as here."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Format:
     """The keys that are read; every other one is counted as ignored."""
     place: Callable[[Record, list[Turn], int], tuple[str, str]]
     """The fields of the row that hold the role and the text of its n-th turn."""
+    spelled: Callable[[Spelling], Format] | None = None
+    """The same format of rows that spell the names of their columns otherwise."""
 
 
 # OpenAI's messages -------------------------------------------------------------------------------------
@@ -98,6 +103,11 @@ class Columns:
         named = {self.user, self.assistant, self.system, self.extra, self.history} - {""}
         object.__setattr__(self, "keys", frozenset(named))
 
+    def spelled(self, names: Spelling) -> Columns:
+        """The same columns as a source writes them."""
+        texts = (self.user, self.assistant, self.system, self.extra, self.history)
+        return Columns(*(names.get(name, name) for name in texts))
+
     def match(self, row: Record) -> bool:
         """Whether a row has both texts."""
         return self.user in row and self.assistant in row
@@ -149,6 +159,7 @@ def flat(name: str, columns: Columns, unless: Sequence[str] = ()) -> Format:
         columns.convert,
         columns.keys,
         columns.place,
+        lambda names: flat(name, columns.spelled(names), [names.get(key, key) for key in unless]),
     )
 
 
@@ -171,31 +182,37 @@ def mapped(columns: Mapping[Role, str]) -> Format:
 # Prompt and completion, as texts or as lists of messages ------------------------------------------------
 
 
-def _completion(answer: str) -> Format:
-    texts = Columns("prompt", answer)
+def _completion(texts: Columns, name: str) -> Format:
+    prompt, answer = texts.user, texts.assistant
 
     def convert(row: Record, notes: Notes) -> list[Turn]:
-        if not isinstance(row["prompt"], list):
+        if not isinstance(row[prompt], list):
             return texts.convert(row, notes)
         refuse_tools(row, notes)
-        asked = turns_of(row["prompt"], "prompt", "role", "content", notes)
+        asked = turns_of(row[prompt], prompt, "role", "content", notes)
         if isinstance(row[answer], list):
             return asked + turns_of(row[answer], answer, "role", "content", notes)
         text = text_of(row[answer], answer, notes)
         return asked if text is None else [*asked, Turn("assistant", text)]
 
     def place(row: Record, turns: list[Turn], number: int) -> tuple[str, str]:
-        if not isinstance(row["prompt"], list):
+        if not isinstance(row[prompt], list):
             return texts.place(row, turns, number)
-        asked = len(row["prompt"])
+        asked = len(row[prompt])
         if number < asked:
-            return f"prompt[{number}].role", f"prompt[{number}].content"
+            return f"{prompt}[{number}].role", f"{prompt}[{number}].content"
         where = f"{answer}[{number - asked}]" if isinstance(row[answer], list) else answer
         return where, where
 
-    known = flat(f"prompt-{answer}", texts, unless=("chosen", "rejected"))
+    known = flat(name, texts, unless=("chosen", "rejected"))
     uses = known.uses | set(TOOL_KEYS)
-    return Format(known.name, known.evidence, known.matches, convert, uses, place)
+    return replace(
+        known,
+        convert=convert,
+        uses=uses,
+        place=place,
+        spelled=lambda names: _completion(texts.spelled(names), name),
+    )
 
 
 FORMATS: tuple[Format, ...] = (
@@ -203,7 +220,10 @@ FORMATS: tuple[Format, ...] = (
     SHAREGPT,
     flat("alpaca", Columns("instruction", "output", extra="input", history="history")),
     flat("dolly", Columns("instruction", "response", extra="context")),
-    *(_completion(answer) for answer in ("completion", "response", "answer", "output")),
+    *(
+        _completion(Columns("prompt", answer), f"prompt-{answer}")
+        for answer in ("completion", "response", "answer", "output")
+    ),
     flat("question-answer", Columns("question", "answer")),
     flat("query-response", Columns("query", "response")),
     flat("input-output", Columns("input", "output"), unless=("instruction", "prompt")),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from phichat.data.conversation import decode
 from phichat.data.options import DataOptions
 from phichat.data.problems import Fault
 from phichat.data.spool import Findings
-from phichat.data.table import TRUNCATED
+from phichat.data.table import EVAL, TRAIN, TRUNCATED, RowTable
 from phichat.data.template import load_template, own_digest
 from phichat.data.tokens import Histogram, TokenCounter, histogram
 from phichat.errors import DataError
@@ -27,11 +27,22 @@ class Counted:
 
     too_long: dict[int, Fault]
     """The rows that the model cannot see at once."""
-    tokens: Histogram | None = None
     template: str = ""
     """SHA-256 of the template that the model is served with, which renders the same."""
     not_done: str = ""
     """Why nothing was counted."""
+    rows: array[int] = field(default_factory=lambda: array("Q"))
+    """Every row that fits, if every one was counted."""
+    lengths: array[int] = field(default_factory=lambda: array("I"))
+    """How many tokens each of them has."""
+
+    def left(self, table: RowTable) -> Histogram | None:
+        """The tokens of the rows that are left to train and to evaluate on, if every row was counted."""
+        sides = table.side
+        kept = [
+            length for row, length in zip(self.rows, self.lengths, strict=True) if sides[row] in (TRAIN, EVAL)
+        ]
+        return histogram(kept) if kept else None
 
 
 def count_tokens(
@@ -54,21 +65,22 @@ def count_tokens(
     except DataError as error:
         return Counted({}, not_done=f"token counts: {error.message} {error.hint}".rstrip())
     report(Step(name="count tokens", state="running", detail=model.name))
-    lengths, too_long = _count(found, counter, options, every, report)
+    rows, lengths, too_long = _count(found, counter, options, every, report)
     report(Step(name="count tokens", state="done", detail=f"{sum(lengths):,} tokens"))
-    return Counted(too_long, histogram(lengths) if every and lengths else None, own_digest(model.folder))
+    counted = Counted(too_long, own_digest(model.folder))
+    return replace(counted, rows=rows, lengths=lengths) if every else counted
 
 
 def _count(
     found: Findings, counter: TokenCounter, options: DataOptions, every: bool, report: Callable[[Event], None]
-) -> tuple[array[int], dict[int, Fault]]:
-    """The lengths of the rows that fit, and the rows that do not."""
+) -> tuple[array[int], array[int], dict[int, Fault]]:
+    """The rows that fit, their lengths, and the rows that do not."""
     context = options.model.context if options.model else None
     # No text has more tokens than bytes: a row that is shorter fits for certain.
     shortest = -1 if every else (context - TEMPLATE_BYTES if context else None)
-    lengths, too_long = array("I"), dict[int, Fault]()
+    fitting, lengths, too_long = array("Q"), array("I"), dict[int, Fault]()
     if shortest is None:
-        return lengths, too_long
+        return fitting, lengths, too_long
     rows = array("Q", (row for row, line in found.lines() if len(line) > shortest))
     texts = (decode(line) for _, line in found.lines() if len(line) > shortest)
     meter = Meter("Counting tokens", report, "rows")
@@ -77,8 +89,9 @@ def _count(
             told = f"the row is {length:,} tokens long, but the model sees {context:,} at once."
             too_long[row] = Fault("too_long", "", told)
         else:
+            fitting.append(row)
             lengths.append(length)
             if options.kept and length > options.kept:
                 found.table.flags[row] |= TRUNCATED
         meter(done, len(rows))
-    return lengths, too_long
+    return fitting, lengths, too_long

@@ -36,8 +36,9 @@ def recognise(rows: Sequence[Record], source: str) -> Recognised:
     Raises:
         DataError: no format, or several.
     """
-    counts = {known.name: sum(map(known.matches, rows)) for known in FORMATS}
-    winners = [known for known in FORMATS if counts[known.name] * 2 > len(rows)]
+    known_here = [_spelled(known, rows) for known in FORMATS]
+    counts = {known.name: sum(map(known.matches, rows)) for known in known_here}
+    winners = [known for known in known_here if counts[known.name] * 2 > len(rows)]
     if len(winners) == 1:
         winner = winners[0]
         share = f"{counts[winner.name]} of the first {len(rows)} rows have {winner.evidence}"
@@ -55,10 +56,21 @@ def fits(form: Format, rows: Sequence[Record], source: str) -> Format:
     Raises:
         DataError: none has.
     """
+    if not any(map(form.matches, rows)):
+        form = _spelled(form, rows)
     if rows and not any(map(form.matches, rows)):
         told = f"No row of {source} has {form.evidence}; its fields are: {_listed(rows)}."
         raise DataError(told, "Name what is there: --map user=COLUMN,assistant=COLUMN")
     return form
+
+
+def _spelled(form: Format, rows: Sequence[Record]) -> Format:
+    """The format with the names of columns as the rows write them, if only upper and lower case differ."""
+    found: dict[str, set[str]] = {}
+    for key in {key for row in rows for key in row}:
+        found.setdefault(key.lower(), set()).add(key)
+    names = {name: min(keys) for name, keys in found.items() if len(keys) == 1 and name not in keys}
+    return form.spelled(names) if names and form.spelled else form
 
 
 def _unrecognised(rows: Sequence[Record], source: str, counts: Mapping[str, int]) -> DataError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phichat.data.manifest import Manifest, SplitReport
+from phichat.data.manifest import Manifest
 from phichat.data.problems import summary
 
 _MISSED = 0.1
@@ -13,11 +13,11 @@ _MISSED = 0.1
 
 def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """The report, as pairs of a name and a sentence."""
-    counts, split = manifest.counts, manifest.split
+    counts = manifest.counts
     yield "source", f"{manifest.source} {manifest.revision[:12]}".rstrip()
     for part in manifest.parts:
         yield "", f"{part.name}: {_rows(part.rows)}, {part.kind}, {part.format} ({part.evidence})"
-    yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({_division(split)})"
+    yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({_division(manifest)})"
     if counts.bad:
         yield "bad", f"{counts.bad:,} left out, in bad.jsonl: {summary(counts.problems)}"
     yield from _health(manifest)
@@ -39,13 +39,22 @@ def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "not checked", check
 
 
-def _division(split: SplitReport) -> str:
+def _division(manifest: Manifest) -> str:
     """How the rows were divided: by the content of each, so that few of them may miss the share."""
+    split, counts = manifest.split, manifest.counts
     if split.given:
         return "as the source divides them"
     told = f"{split.share:.1%} held out, seed {split.seed}"
-    missed = split.test_size and abs(split.share - split.test_size) >= _MISSED
-    return f"{told}; with more rows nearer to {split.test_size:.0%}" if missed else told
+    leaked = counts.leaked if manifest.treated.get("leakage") == "remove" else 0
+    rows = counts.train + counts.eval + leaked
+    share = (counts.eval + leaked) / rows if leaked else split.share
+    if not split.test_size or abs(share - split.test_size) < _MISSED:
+        return told
+    wanted = f"nearer to {split.test_size:.0%}"
+    if 0 < split.clusters < rows:
+        alike = f"rows that say nearly the same stay together, in {_groups(split.clusters)}"
+        return f"{told}; {alike}: with more rows that differ, {wanted}"
+    return f"{told}; with more rows {wanted}"
 
 
 def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -63,6 +72,10 @@ def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.personal.items())
         told = f"{_rows(counts.personal_rows)}: {kinds}{done.get(manifest.treated['personal'], '')}"
         yield "personal data", told
+
+
+def _groups(count: int) -> str:
+    return f"{count:,} group{'' if count == 1 else 's'}"
 
 
 def _rows(count: int) -> str:

@@ -135,7 +135,7 @@ def _manifest(
         template=counted.template,
         max_length=options.kept or (options.model.context if options.model else None),
         chosen_length=options.max_length,
-        tokens=counted.tokens,
+        tokens=counted.left(reading.findings.table),
     )
 
 
@@ -156,7 +156,7 @@ def _counts(reading: Reading) -> Counts:
         leaked=found.table.flagged(LEAKED),
         personal_rows=found.table.flagged(PERSONAL),
         personal=dict(sorted(found.personal.items())),
-        truncated=found.table.flagged(TRUNCATED),
+        truncated=sum(1 for row in found.table.on(TRAIN, EVAL) if found.table.flags[row] & TRUNCATED),
     )
 
 

@@ -105,6 +105,36 @@ def test_questions_and_answers(prepared: Work) -> None:
     assert done.manifest.ignored == {"source": 1}
 
 
+@pytest.mark.parametrize(
+    ("names", "form"),
+    [
+        (("Question", "Answer", "SYSTEM"), "question-answer"),
+        (("Prompt", "completion", "System"), "prompt-completion"),
+        (("INSTRUCTION", "Output", "system"), "alpaca"),
+    ],
+)
+def test_columns_are_known_in_capitals_too(prepared: Work, names: tuple[str, str, str], form: str) -> None:
+    asked, said, system = names
+    done = prepared([{asked: "Cold?", said: "No.", system: "Be brief."}, {asked: " ", said: "No."}])
+    assert done.manifest.parts[0].format == form
+    assert f"'{asked}' and '{said}'" in done.manifest.parts[0].evidence
+    assert done.good == [one("Cold?", "No.", "Be brief.")]
+    assert [each.field for each in done.problems] == [asked]
+
+
+def test_capitals_decide_nothing_where_a_column_stands_in_both(prepared: Work) -> None:
+    row = {"question": "Cold?", "Question": "12", "Answer": "No."}
+    assert prepared([row]).good == [one("Cold?", "No.")]
+    with pytest.raises(DataError, match="no format that is known"):
+        prepared([{"QUESTION": "Cold?", "Question": "12", "Answer": "No."}])
+
+
+def test_a_named_format_knows_capitals_too(prepared: Work) -> None:
+    row = {"Question": "Cold?", "Answer": "No.", "Chosen": "1"}
+    assert prepared([row], format="question-answer").good == [one("Cold?", "No.")]
+    assert prepared([row], columns={"user": "question", "assistant": "answer"}).good == [one("Cold?", "No.")]
+
+
 def test_csv_with_semicolons_and_line_ends_inside(prepared: Work) -> None:
     done = prepared(FIXTURES / "support.csv")
     assert done.manifest.parts[0].kind == "CSV with ';'"

@@ -52,6 +52,14 @@ def test_every_row_is_counted_whatever_the_tokenizers_file_says(prepared: Work, 
     assert sum(tokens.bars) == 4
 
 
+def test_only_rows_that_are_left_are_in_the_count(prepared: Work, model: ModelFiles) -> None:
+    every = [*rows(10, 20), *rows(10, 20), *rows(10, 20)]
+    manifest = prepared(every, model=model, duplicates="remove", max_length=15).manifest
+    assert manifest.tokens is not None
+    assert (manifest.tokens.total, sum(manifest.tokens.bars)) == (34, 2)
+    assert manifest.counts.truncated == 1
+
+
 def test_the_order_survives_the_batches(model: ModelFiles) -> None:
     assert model.folder is not None
     template = load_template(model.folder)

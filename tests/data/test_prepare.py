@@ -30,7 +30,7 @@ from phichat.data.rows import problems
 from phichat.data.told import facts
 from phichat.errors import ConfigError, DataError
 from phichat.events import Event, Progress, Step
-from tests.data.conftest import chat, tower, write
+from tests.data.conftest import Work, chat, tower, write
 
 MODEL = ModelFiles(name="phi", special_tokens=("<|end|>",))
 
@@ -305,6 +305,28 @@ async def test_a_share_that_few_rows_miss_is_explained(tmp_path: Path) -> None:
     assert "(50.0% held out, seed 0; with more rows nearer to 30%)" in dict(facts(few.manifest))["rows"]
     close = few.manifest.model_copy(update={"split": few.manifest.split.model_copy(update={"share": 0.31})})
     assert "(31.0% held out, seed 0)" in dict(facts(close))["rows"]
+
+
+def test_a_share_that_is_missed_because_rows_are_alike_says_so(prepared: Work) -> None:
+    asked = [f"What does the keeper of tower {n} do every {day}?" for n, day in ((1, "day"), (2, "year"))]
+    spoken = (str.lower, str.upper, str.title, str.swapcase)
+    alike = [chat(way(text), "They light the lamp.") for text in asked for way in spoken]
+    for rows in (alike, [tower(number) for number in (1, 2) for _ in spoken]):
+        done = prepared(rows)
+        assert done.manifest.split.clusters == 2
+        wanted = (
+            "rows that say nearly the same stay together, in 2 groups: with more rows that differ, nearer to"
+        )
+        assert f"(50.0% held out, seed 0; {wanted} 20%)" in dict(facts(done.manifest))["rows"]
+
+
+def test_held_out_rows_that_were_removed_are_no_reason_for_more_rows(prepared: Work) -> None:
+    rows = [tower(number) for number in range(60)]
+    for row in rows[30:]:
+        row["messages"][-2]["content"] = "Where is it?"
+    done = prepared(rows, leakage="remove")
+    assert done.manifest.counts.leaked > 3
+    assert "nearer to" not in dict(facts(done.manifest))["rows"]
 
 
 async def test_a_name_that_is_not_utf_8(tmp_path: Path) -> None:
