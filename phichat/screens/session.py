@@ -66,6 +66,8 @@ class Session:
         self._behind: Deployment | None = None
         """What answers the chats again when they leave the flow server; None: they are not with it."""
         self._starting: asyncio.Task[object] | None = None
+        self._turning: asyncio.Task[None] | None = None
+        """Looks for what answers the chats instead of a deployment that is gone."""
         self._looking: asyncio.Task[None] | None = None
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._out_of_reach: dict[str, asyncio.Event] = {}
@@ -231,6 +233,13 @@ class Session:
         self._ready.set()
         return deployment
 
+    def lost(self, deployment: Deployment) -> None:
+        """Make ready what the project answers with now, if the chats were with a deployment that is gone."""
+        if deployment in (self._deployment, self._behind):
+            self._deployment, self._behind = None, None
+            self._ready.clear()
+            self._turning = asyncio.create_task(self.start())
+
     def supports(self, method: str) -> bool:
         """Whether the backend has an optional method; nothing is known before the project is open."""
         if self.project is None:
@@ -276,7 +285,7 @@ class Session:
 
     async def aclose(self) -> None:
         """Let go of the project; what runs elsewhere runs on."""
-        for task in (*self._followed.values(), self._looking):
+        for task in (*self._followed.values(), self._looking, self._turning):
             if task:
                 task.cancel()
         for project in (*self._earlier, self.project):

@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 
 from phichat.app import PhichatApp
 from phichat.backends.base import Message, Usage
-from phichat.errors import BackendError, UnavailableError
+from phichat.errors import BackendError, NotFoundError, UnavailableError
 from phichat.screens.chat.conversation import Turn
 from phichat.screens.chat.messages import Answer, Said, TurnView
 from phichat.screens.chat.screen import ChatScreen
@@ -367,3 +367,17 @@ async def test_the_field_grows_with_its_text_and_leaves_room_for_the_conversatio
     assert prompt(pilot).size.height == 4
     await write(pilot, "\n" * 30)
     assert chat(pilot).query_one(Transcript).size.height >= 8
+
+
+async def test_when_what_answered_is_gone_the_next_question_finds_what_there_is(
+    pilot: Pilot[None], script: Script
+) -> None:
+    script.answers.put_nowait(NotFoundError("There is no deployment 'smollm2' any more.", "phichat deploy"))
+    await ask(pilot, "Who are you?")
+    await settled(pilot)
+    assert "There is no deployment 'smollm2' any more." in picture(pilot)
+    await until(pilot, lambda: script.deploys == 2 and chat(pilot).session.readiness.phase == "ready")
+    script.say("A keeper.")
+    await pilot.press("ctrl+r")
+    await settled(pilot)
+    assert shown_answer(pilot) == "A keeper."

@@ -278,6 +278,23 @@ async def test_a_deployment_is_deleted_only_after_a_question(pilot: Pilot[None],
     await until(pilot, lambda: list(deploy(pilot).states) == ["smollm2"])
 
 
+async def test_when_the_one_that_the_chats_are_with_is_deleted_they_turn_to_what_there_is(
+    pilot: Pilot[None], script: Script
+) -> None:
+    await listed(pilot, script)
+    session = deploy(pilot).session
+    assert session.answering == "smollm2"
+    script.loaded.clear()
+    await pilot.press("x")
+    await shows(pilot, "Stop and delete smollm2?")
+    await pilot.press("y")
+    await until(pilot, lambda: script.deleted == ["smollm2"] and session.readiness.phase == "preparing")
+    assert session.answering == ""
+    script.loaded.set()
+    await until(pilot, lambda: session.readiness.phase == "ready")
+    assert script.deploys == 2
+
+
 @pytest.mark.parametrize("key", ["enter", "c"])
 async def test_the_chats_turn_to_an_earlier_deployment(pilot: Pilot[None], script: Script, key: str) -> None:
     await opened(pilot, script)

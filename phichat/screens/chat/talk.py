@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.worker import Worker
 
-from phichat.errors import PhichatError
+from phichat.errors import NotFoundError, PhichatError
 from phichat.screens.chat.conversation import Conversation, Turn
 from phichat.screens.chat.prompt import Prompt
 from phichat.screens.chat.transcript import Transcript
@@ -161,6 +161,7 @@ class TalkScreen(StageScreen):
     @work(group="answer", exclusive=True, exit_on_error=False)
     async def _answer(self, turn: Turn) -> None:
         """Let the project answer, and say how that goes."""
+        deployment = None
         try:
             deployment = await self.session.deployment()
             self.post_message(self.Asked(turn))
@@ -178,6 +179,8 @@ class TalkScreen(StageScreen):
                             self.post_message(self.Doubted(turn, doubt))
         except Exception as error:
             self.post_message(self.Failed(turn, problem_of(error, self.session.backend)))
+            if deployment and isinstance(error, NotFoundError):
+                self.session.lost(deployment)  # the next question finds what is there instead
 
     async def settle_options(self, log: ConversationLog) -> ChatOptions | None:
         """How to answer in this conversation; None: as configured."""

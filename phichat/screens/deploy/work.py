@@ -230,6 +230,7 @@ class Work(Background):
 
     async def _delete(self, deployment: Deployment) -> None:
         await self._project.serving.delete(deployment)
+        self._session.lost(deployment)
         self._tell(Done(f"{deployment.id} is gone."))
 
     async def _down(self, resources: Sequence[Resource]) -> None:
