@@ -78,9 +78,10 @@ class ProcessJobs:
             BackendError: the job's process could not be started.
         """
         folder = self.place(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "start.lock"):
-            if (folder / "job.json").exists() and self.status(name).state in ("running", "succeeded"):
+        with FileLock(self._start_lock(name)):
+            folder.mkdir(exist_ok=True)
+            now = self._now(folder)
+            if now is not None and now.state in ("running", "succeeded"):
                 return False
             self._prepare(folder, argv, cwd)
             self._launch(folder, env or {})
@@ -92,17 +93,15 @@ class ProcessJobs:
         Raises:
             NotFoundError: there is no such job.
         """
-        folder = self._folder(name)
-        ended = self._ended(folder)
-        if ended is None and self._alive(folder):
-            return Status(state="running")
-        # It may have ended between the two looks.
-        ended = ended or self._ended(folder)
-        if ended is not None:
-            return ended
-        if (folder / "cancel").exists():
-            return Status(state="cancelled")
-        return Status(state="failed", detail="The process that ran the job was killed.")
+        now = self._now(self._folder(name))
+        if now is not None:
+            return now
+        # It may be starting: whoever starts a job holds its lock until a process has it in hand.
+        with self._start_lock(name).open("ab") as file:
+            if not _supervise.try_lock(file, shared=True):
+                return Status(state="running")
+            folder = self._folder(name)
+            return self._now(folder) or _lost(folder)
 
     def command(self, name: str) -> list[str]:
         """The command that the job was started with."""
@@ -111,8 +110,8 @@ class ProcessJobs:
 
     def pid(self, name: str) -> int | None:
         """The process id of the running command, or None."""
-        child = _read(self._folder(name) / "child.json")
-        return child.get("pid") if self.status(name).state == "running" else None
+        running = self.status(name).state == "running"
+        return self._child(self._folder(name)).get("pid") if running else None
 
     def lines(self, name: str) -> Iterator[str]:
         """The complete lines that the job has written so far."""
@@ -157,20 +156,26 @@ class ProcessJobs:
             NotFoundError: there is no such job.
         """
         folder = self._folder(name)
-        if self.status(name).finished:
-            return
-        (folder / "cancel").touch()
-        await asyncio.to_thread(self._end, folder, grace)
+        if await asyncio.to_thread(self._mark, folder):
+            await asyncio.to_thread(self._end, folder, grace)
 
     def remove(self, name: str) -> None:
         """Forget a job that is not running, with its output; one that is gone already is no error."""
-        folder = self.directory / name
+        folder = self.place(name)
         if not (folder / "job.json").exists():
             return
-        if not self.status(name).finished:
-            raise BackendError(f"The job {name!r} is running.", "Cancel it first.")
-        (folder / "job.json").unlink()
-        shutil.rmtree(folder, ignore_errors=True)
+        with FileLock(self._start_lock(name)):
+            now = self._now(folder)
+            if now is not None and not now.finished:
+                raise BackendError(f"The job {name!r} is running.", "Cancel it first.")
+            (folder / "job.json").unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _start_lock(self, name: str) -> Path:
+        """Held while a job is started or removed; outside its folder, or it would be removed with it."""
+        locks = self.directory / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        return locks / f"{name}.lock"
 
     def _folder(self, name: str) -> Path:
         folder = self.directory / name
@@ -185,6 +190,9 @@ class ProcessJobs:
 
     def _prepare(self, folder: Path, argv: Sequence[str], cwd: Path | None) -> None:
         attempt = _read(folder / "job.json").get("attempt", 0) + 1
+        job = {"argv": list(argv), "cwd": str(cwd or folder), "attempt": attempt}
+        write_atomic(folder / "job.json", json.dumps(job))
+        (folder / "cancel").unlink(missing_ok=True)
         if attempt > 1:
             again = Status(state="preparing", detail=f"{AGAIN} (attempt {attempt}).")
             with (folder / "output.log").open("ab+") as log:
@@ -192,9 +200,6 @@ class ProcessJobs:
                 log.seek(max(0, log.seek(0, os.SEEK_END) - 1))
                 end = b"" if log.read() in (b"", b"\n") else b"\n"
                 log.write(end + f"{again.model_dump_json(exclude_none=True)}\n".encode())
-        (folder / "cancel").unlink(missing_ok=True)
-        job = {"argv": list(argv), "cwd": str(cwd or folder), "attempt": attempt}
-        write_atomic(folder / "job.json", json.dumps(job))
 
     def _launch(self, folder: Path, env: Mapping[str, str]) -> None:
         launched = subprocess.run(
@@ -226,6 +231,16 @@ class ProcessJobs:
         with file:
             return not _supervise.try_lock(file, shared=True)
 
+    def _now(self, folder: Path) -> Status | None:
+        """The job as it is; None if nobody runs it, nor has written down how it ended, or not yet."""
+        if not (folder / "job.json").exists():
+            return None
+        ended = self._ended(folder)
+        if ended is None and self._alive(folder):
+            return Status(state="running")
+        # It may have ended between the two looks.
+        return ended or self._ended(folder)
+
     def _ended(self, folder: Path) -> Status | None:
         """How the current attempt ended; None if nobody has written that down."""
         ended = _read(folder / "exit.json")
@@ -237,9 +252,23 @@ class ProcessJobs:
             return Status(state="cancelled")
         return Status(state="failed", detail=ended["detail"] or _told(ended["code"]))
 
-    def _end(self, folder: Path, grace: float) -> None:
+    def _child(self, folder: Path) -> dict[str, Any]:
+        """The command of the current attempt; nothing before it runs."""
         child = _read(folder / "child.json")
-        if child.get("attempt") != _read(folder / "job.json").get("attempt"):
+        return child if child.get("attempt") == _read(folder / "job.json").get("attempt") else {}
+
+    def _mark(self, folder: Path) -> bool:
+        """Say that a running job is to end; one that is being started gets as far as that first."""
+        with FileLock(self._start_lock(folder.name)):
+            now = self._now(folder)
+            if now is None or now.finished:
+                return False
+            (folder / "cancel").touch()
+            return True
+
+    def _end(self, folder: Path, grace: float) -> None:
+        child = self._child(folder)
+        if not child:
             return
         try:
             process = psutil.Process(child["pid"])
@@ -266,6 +295,13 @@ def _signal(process: psutil.Process, send: Any) -> None:
         send(process)
     except psutil.NoSuchProcess:
         return
+
+
+def _lost(folder: Path) -> Status:
+    """How a job ended that could not write it down itself."""
+    if (folder / "cancel").exists():
+        return Status(state="cancelled")
+    return Status(state="failed", detail="The process that ran the job was killed.")
 
 
 def _final(now: Status, said: Status, last: str) -> Status:

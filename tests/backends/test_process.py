@@ -7,8 +7,9 @@ import errno
 import json
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +208,58 @@ async def test_a_succeeded_job_is_not_run_again_and_a_failed_one_is(
     assert jobs.start("once", python(code))
     told = await events(jobs, "once")
     assert [event.state for event in told if isinstance(event, Status)] == ["preparing", "succeeded"]
+
+
+async def test_a_job_that_is_starting_again_is_running_and_cannot_be_removed(
+    jobs: ProcessJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("one", python(WAIT))
+    pid = jobs.pid("one")
+    await jobs.cancel("one")
+    others, launch = ProcessJobs(jobs.directory), ProcessJobs._launch
+    seen: list[object] = []
+    refused: list[BackendError] = []
+
+    def remove() -> None:
+        try:
+            others.remove("one")
+        except BackendError as error:
+            refused.append(error)
+
+    removing = threading.Thread(target=remove)
+
+    def look_then_launch(self: ProcessJobs, folder: Path, env: Mapping[str, str]) -> None:
+        seen.extend((others.status("one").state, others.pid("one")))
+        removing.start()
+        removing.join(0.2)
+        launch(self, folder, env)
+
+    monkeypatch.setattr(ProcessJobs, "_launch", look_then_launch)
+    assert await asyncio.to_thread(jobs.start, "one", python(WAIT))
+    removing.join()
+    assert seen == ["running", None]
+    assert [error.message for error in refused] == ["The job 'one' is running."]
+    assert jobs.pid("one") not in (None, pid)
+    await jobs.cancel("one")
+
+
+async def test_who_cancels_a_job_that_is_starting_ends_it(
+    jobs: ProcessJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("one", python("raise SystemExit(1)"))
+    await events(jobs, "one")
+    launch = ProcessJobs._launch
+    cancelling = threading.Thread(target=lambda: asyncio.run(ProcessJobs(jobs.directory).cancel("one")))
+
+    def cancel_then_launch(self: ProcessJobs, folder: Path, env: Mapping[str, str]) -> None:
+        cancelling.start()
+        cancelling.join(0.2)
+        launch(self, folder, env)
+
+    monkeypatch.setattr(ProcessJobs, "_launch", cancel_then_launch)
+    assert await asyncio.to_thread(jobs.start, "one", python(WAIT))
+    cancelling.join()
+    assert jobs.status("one").state == "cancelled"
 
 
 async def test_cancel_ends_the_whole_family_and_is_idempotent(jobs: ProcessJobs) -> None:
