@@ -74,6 +74,8 @@ async def refusal(response: httpx.Response) -> BackendError:
     """The error that an HTTP answer other than 200 stands for, in the server's own words where it has any."""
     text = (await response.aread()).decode("utf-8", errors="replace")
     message = sentence(text) or f"{_host(str(response.url))} answered {response.status_code}."
+    if "context_length_exceeded" in text:  # the protocol's own name for it, whoever serves
+        return BackendError(message, "Ask with less text: edit the question, or cut it into parts.")
     return error_of(response.status_code, message)
 
 

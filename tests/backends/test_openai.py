@@ -115,6 +115,17 @@ async def test_refusals(status: int, body: object, error: type[PhichatError], se
         await ask(answer)
 
 
+async def test_too_long_a_question_has_a_way_out() -> None:
+    async def answer(_: Request) -> Response:
+        told = {"message": "It is 90,919 tokens long.", "code": "context_length_exceeded"}
+        return JSONResponse({"error": told}, status_code=400)
+
+    with pytest.raises(BackendError) as caught:
+        await ask(answer)
+    assert caught.value.message == "It is 90,919 tokens long."
+    assert caught.value.hint == "Ask with less text: edit the question, or cut it into parts."
+
+
 async def test_a_refusal_that_is_no_json() -> None:
     async def answer(request: Request) -> Response:
         return PlainTextResponse("Internal Server Error", status_code=500)
