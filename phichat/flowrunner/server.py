@@ -85,12 +85,14 @@ class Servers:
             await self._jobs.cancel(NAME)
             await asyncio.to_thread(self._jobs.remove, NAME)
 
-    async def ended(self) -> str:
-        """Wait until the server is gone; returns why, or nothing if somebody stopped it."""
+    async def ended(self, server: FlowServer) -> str:
+        """Wait until the server is gone; returns why, or nothing if somebody stopped or replaced it."""
         while True:
             try:
                 status = await asyncio.to_thread(self._jobs.status, NAME)
             except NotFoundError:
+                return ""
+            if await asyncio.to_thread(self._read) != server:
                 return ""
             if status.finished:
                 return "" if status.state == "cancelled" else self._last_words()

@@ -241,19 +241,41 @@ def test_ctrl_c_ends_the_server(asked: Path, phichat: Run) -> None:
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Stopped." in told
+    assert "Ctrl-C stops it." in told and "Stopped." in told
     assert "flow server" not in phichat("status").out
+
+
+def test_ctrl_c_of_whoever_only_watches_ends_nothing(asked: Path, phichat: Run) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "phichat", "flow", "serve", "--engine", "plain", "--port", str(port)]
+    served, watched = process_of(command), process_of(command)
+    watched.send_signal(signal.SIGINT)
+    _, told = watched.communicate(timeout=60)
+    assert watched.returncode == 130
+    assert "runs already" in told and "Ctrl-C" not in told
+    assert told.endswith("The flow server runs on. Stop it: phichat down flow\n\n")
+    assert "flow server" in phichat("status").out
+    assert served.poll() is None, "whoever started it is left alone"
+    assert phichat("down", "flow", "--yes").code == 0
+    _, told = served.communicate(timeout=60)
+    assert (served.returncode, told.splitlines()[-1]) == (0, "The flow server was stopped from elsewhere.")
 
 
 def test_a_server_that_ends_by_itself_is_a_failed_command(asked: Path, phichat: Run) -> None:
     port = free_port()
     command = [sys.executable, "-m", "phichat", "flow", "serve", "--engine", "plain", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdout and process.stdout.readline()
+    process = process_of(command)
     serving(port).kill()
     _, told = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "phichat: The flow server ended" in told
+
+
+def process_of(command: list[str]) -> subprocess.Popen[str]:
+    """A process that has said its first line."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stdout.readline()
+    return process
 
 
 def serving(port: int) -> psutil.Process:

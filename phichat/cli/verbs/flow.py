@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ENGINES = ("promptflow", "fastapi", "plain")
 SHOWN = 5
 """Failed lines that are told; the report has all of them."""
+STOP = "Stop it: phichat down flow"
 
 
 def arguments(parser: Parser) -> None:
@@ -109,29 +110,41 @@ async def _serve(args: argparse.Namespace, project: Project) -> int:
         return 1
     before = project.flows.server()
     server = await project.flows.serve(deployment, name, args.port)
+    ours = server != before and not args.detach
     out(server.url)
-    _tell(server, again=server == before)
+    _tell(server, "runs already" if server == before else "runs", ours)
     if args.detach:
         return 0
     try:
-        reason = await project.flows.servers.ended()
+        reason = await project.flows.servers.ended(server)
     except asyncio.CancelledError:
-        await asyncio.shield(project.flows.stop())
-        narrate("\nStopped.")
+        await asyncio.shield(_leave(project, server, ours))
         raise
     if reason:
         raise BackendError(f"The flow server ended: {reason}", "phichat flow serve")
+    narrate("The flow server was stopped from elsewhere.")
     return 0
 
 
-def _tell(server: FlowServer, again: bool) -> None:
+async def _leave(project: Project, server: FlowServer, ours: bool) -> None:
+    """End the server that was started here; one that somebody else has started runs on."""
     from phichat.cli.terminal import narrate
 
-    state = "runs already" if again else "runs"
+    if ours and project.flows.server() == server:
+        await project.flows.stop()
+        narrate("\nStopped.")
+    else:
+        narrate(f"\nThe flow server runs on. {STOP}")
+
+
+def _tell(server: FlowServer, state: str, ours: bool) -> None:
+    from phichat.cli.terminal import narrate
+
     narrate(f"The chat flow {state} on {server.engine}, over {server.deployment}. Try it from elsewhere:")
     asked = """-H 'Content-Type: application/json' -d '{"question": "Who are you?"}'"""
     narrate(f"  curl {server.url}/score {asked}")
     narrate(f"  curl -N {server.url}/score -H 'Accept: text/event-stream' {asked}")
+    narrate("Ctrl-C stops it." if ours else STOP)
 
 
 async def _batch(args: argparse.Namespace, project: Project) -> int:
