@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.dom import DOMNode
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
@@ -24,6 +25,7 @@ from phichat.screens.activity import News
 from phichat.screens.app_keys import KEYS, SHELL
 from phichat.screens.attention import Attention
 from phichat.screens.clipboard import Copy, CopyingApp
+from phichat.screens.harmless import Harmless
 from phichat.screens.keymap import is_plain, keep_alt_digits, name_keys, settle
 from phichat.screens.keys import JUMP, Action, actions
 from phichat.screens.readiness import Obstacle
@@ -75,6 +77,7 @@ class PhichatApp(CopyingApp, inherit_bindings=False):
         self.theme = _remembered_theme()
         for name in self.available_themes.keys() - themes.THEMES.keys():
             self.unregister_theme(name)
+        self._harmless = Harmless()
         self.session = Session(open_project)
         self._model: Worker[None] | None = None
         self._configured: Project | None = None
@@ -88,6 +91,10 @@ class PhichatApp(CopyingApp, inherit_bindings=False):
     def _register_child(self, parent: DOMNode, child: Widget, before: int | None, after: int | None) -> None:
         name_keys(child)  # every widget comes by here, Textual's own and those of others included
         super()._register_child(parent, child, before, after)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line of every widget goes through before it is drawn."""
+        return [*super().get_line_filters(), self._harmless]
 
     def get_default_screen(self) -> Screen[None]:
         """The screen that the application opens on."""

@@ -13,7 +13,18 @@ from phichat.screens.chat.conversation import Turn
 from phichat.screens.chat.messages import Answer, Said, TurnView
 from phichat.screens.chat.screen import ChatScreen
 from phichat.screens.chat.transcript import SLACK, TAIL, Transcript
-from tests.screens.driving import ask, chat, phase, picture, prompt, settled, shown_answer, until, write
+from tests.screens.driving import (
+    ask,
+    chat,
+    phase,
+    picture,
+    prompt,
+    settled,
+    shown_answer,
+    strips,
+    until,
+    write,
+)
 from tests.screens.scripted import Script
 
 LONG = "\n\n".join(f"Paragraph {number}." for number in range(40))
@@ -36,6 +47,19 @@ async def test_an_answer_is_shown_while_it_is_written_and_then_with_its_cost(
     assert turns(pilot) == [("Who founded Microsoft?", "Bill Gates and Paul Allen.", "done")]
     assert "1 token · first after" in picture(pilot)
     assert "● ready" in picture(pilot)
+
+
+async def test_what_is_said_commands_no_terminal(pilot: Pilot[None], script: Script) -> None:
+    command = "\x1b]52;c;aGFja2Vk\x1b\\\x9b2J"
+    script.say(f"An answer{command} goes on", f"\n\n```\ncode{command} as well\n```\n")
+    await ask(pilot, f"A question{command}?")
+    await settled(pilot)
+    await write(pilot, f"A draft{command}")
+    for text in ("question]52", "answer]52", "code]52", "draft]52"):
+        await until(pilot, lambda text=text: text in picture(pilot))  # type: ignore[misc]
+    drawn = "".join(segment.text for strip in strips(pilot) for segment in strip)
+    assert drawn.isprintable()
+    assert turns(pilot)[0][1].count(command) == 2, "what is kept is what was said"
 
 
 async def test_the_next_question_comes_with_what_was_said_before(pilot: Pilot[None], script: Script) -> None:
