@@ -118,6 +118,20 @@ class ProcessJobs:
         for line, _ in _lines(self._folder(name) / "output.log", 0):
             yield line
 
+    async def log(self, name: str) -> AsyncGenerator[str, None]:
+        """The same, for who must not wait for a long log to be read.
+
+        Raises:
+            NotFoundError: there is no such job.
+        """
+        position, full = 0, True
+        while full:
+            block = await asyncio.to_thread(self._block, name, position)
+            for line, end in block:
+                position = end
+                yield line
+            full = len(block) == BLOCK
+
     async def watch(self, name: str) -> AsyncGenerator[Event, None]:
         """The job's events from its first line, then as they come, to exactly one finished `Status`.
 
@@ -130,7 +144,7 @@ class ProcessJobs:
         while True:
             # Look at the state first: what is written until then is then surely read.
             now = await asyncio.to_thread(self.status, name)
-            block = await asyncio.to_thread(self._read_on, name, position, now.finished)
+            block = await asyncio.to_thread(self._events, name, position, now.finished)
             for event, end in block:
                 position = end
                 if isinstance(event, Status) and event.detail.startswith(AGAIN):
@@ -183,10 +197,12 @@ class ProcessJobs:
             raise NotFoundError(f"There is no job {name!r}.")
         return folder
 
-    def _read_on(self, name: str, position: int, to_the_end: bool) -> list[tuple[Event, int]]:
-        """A block of events from a byte position on, each with the position behind it."""
-        lines = _lines(self._folder(name) / "output.log", position, to_the_end)
-        return [(parse(line), end) for line, end in islice(lines, BLOCK)]
+    def _events(self, name: str, position: int, to_the_end: bool) -> list[tuple[Event, int]]:
+        return [(parse(line), end) for line, end in self._block(name, position, to_the_end)]
+
+    def _block(self, name: str, position: int, to_the_end: bool = False) -> list[tuple[str, int]]:
+        """Lines from a byte position on, `BLOCK` at most, each with the position behind it."""
+        return list(islice(_lines(self._folder(name) / "output.log", position, to_the_end), BLOCK))
 
     def _prepare(self, folder: Path, argv: Sequence[str], cwd: Path | None) -> None:
         attempt = _read(folder / "job.json").get("attempt", 0) + 1

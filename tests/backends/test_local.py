@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from phichat import models
 from phichat.backends.base import (
     ChatOptions,
     Dataset,
@@ -28,7 +30,7 @@ from phichat.backends.local.servers import ModelServers
 from phichat.backends.local.serving import _Record, _template
 from phichat.backends.process import ProcessJobs
 from phichat.errors import BackendError, NotFoundError, UnavailableError
-from phichat.events import Event, Step
+from phichat.events import Event, Status, Step
 
 FRANCE = [Message(role="user", content="What is the capital of France? Answer in one word.")]
 STORY = [Message(role="user", content="Tell me a very long story about a lighthouse.")]
@@ -229,6 +231,28 @@ async def test_a_deployment_that_is_deleted_meanwhile_hides_no_other(
 
     monkeypatch.setattr(ModelServers, "doing", deleting)
     assert [state.deployment.id for state in await backend.deployments()] == ["two"]
+
+
+async def test_what_a_training_would_do_is_looked_up_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    cached, status = models.cached, ProcessJobs.status
+
+    def look(ref: models.ModelRef, cache: Path) -> Path | None:
+        looked.append(threading.get_ident())
+        return cached(ref, cache)
+
+    def see(jobs: ProcessJobs, name: str) -> Status:
+        looked.append(threading.get_ident())
+        return status(jobs, name)
+
+    monkeypatch.setattr(models, "cached", look)
+    monkeypatch.setattr(ProcessJobs, "status", see)
+    spec = TrainSpec(name="one", dataset=Dataset(train_file=tmp_path), base_model="smollm2")
+    plan = await LocalBackend(LocalSettings(), tmp_path).plan(spec)
+    assert [(step.name, step.state) for step in plan][1:] == [("job", "planned")]
+    assert len(looked) == 2 and threading.get_ident() not in looked
 
 
 async def test_a_model_that_is_not_there(backend: LocalBackend) -> None:

@@ -63,6 +63,17 @@ async def test_a_long_story_is_told_whole_and_in_order(jobs: ProcessJobs) -> Non
     assert [event.seq for event in told] == list(range(lines + 1))
 
 
+async def test_a_long_log_is_not_read_to_its_end_before_its_first_line(jobs: ProcessJobs) -> None:
+    jobs.start("long", python(f"for line in range({2 * BLOCK}): print('old', line)"))
+    await events(jobs, "long")
+    log = jobs.log("long")
+    assert await anext(log) == "old 0"
+    output = jobs.place("long") / "output.log"
+    output.write_bytes(output.read_bytes().replace(b"old", b"new"))
+    rest = [line async for line in log]
+    assert rest == [f"{'old' if line < BLOCK else 'new'} {line}" for line in range(1, 2 * BLOCK)]
+
+
 async def test_the_end_is_the_process_not_its_word(jobs: ProcessJobs) -> None:
     done = Status(state="succeeded", detail="I am done").model_dump_json()
     jobs.start("liar", python(f"print({done!r}); raise SystemExit(4)"))

@@ -73,7 +73,10 @@ class LocalBackend(Backend[LocalSettings]):
             return []
         if isinstance(spec, DeploySpec):
             return await asyncio.to_thread(self._serving.steps, spec)
-        return [self._serving.model_step(spec.base_model), self._training.job_step(spec.name)]
+        return [
+            await asyncio.to_thread(self._serving.model_step, spec.base_model),
+            await asyncio.to_thread(self._training.job_step, spec.name),
+        ]
 
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         """Start the model's server, or find it; one that serves another model is replaced."""
@@ -106,13 +109,11 @@ class LocalBackend(Backend[LocalSettings]):
     async def access(self, deployment: Deployment) -> Access:
         return await self._serving.access(deployment.id)
 
-    async def logs(self, what: Job | Deployment) -> AsyncGenerator[str, None]:
-        lines = self._training.log(what.id) if isinstance(what, Job) else self._serving.log(what.id)
-        for line in lines:
-            yield line
+    def logs(self, what: Job | Deployment) -> AsyncGenerator[str, None]:
+        return self._training.jobs.log(what.id) if isinstance(what, Job) else self._serving.log(what.id)
 
     async def resources(self) -> list[Resource]:
-        return [*self._training.resources(), *await self._serving.resources()]
+        return [*await asyncio.to_thread(self._training.resources), *await self._serving.resources()]
 
     async def remove(self, resource: Resource, report: Report) -> None:
         report(Step(name=resource.name, state="running", detail="stopping"))

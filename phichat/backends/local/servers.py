@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -45,13 +45,13 @@ class ModelServers:
         )
         return next(said, None)
 
-    def log(self, name: str) -> list[str]:
+    def log(self, name: str) -> AsyncGenerator[str, None]:
         """The lines that the server has written.
 
         Raises:
             NotFoundError: no server of that name has run.
         """
-        return list(self._jobs.lines(name))
+        return self._jobs.log(name)
 
     async def start(
         self, name: str, command: Sequence[str], environment: Mapping[str, str]

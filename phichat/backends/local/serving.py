@@ -8,7 +8,7 @@ import re
 import secrets
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Literal
 
@@ -142,7 +142,7 @@ class Serving:
         key = (self._folder(name) / "key").read_text(encoding="utf-8")
         return Access(base_url=f"{self._servers.url(name)}/v1", key=key, model=record.title)
 
-    def log(self, name: str) -> list[str]:
+    def log(self, name: str) -> AsyncGenerator[str, None]:
         """What the deployment's server has written.
 
         Raises:

@@ -114,14 +114,6 @@ class Training:
         report(Step(name="fetch", state="done", detail=str(directory)))
         return directory
 
-    def log(self, name: str) -> list[str]:
-        """What the job has written.
-
-        Raises:
-            NotFoundError: there is no such job.
-        """
-        return list(self.jobs.lines(name))
-
     def resources(self) -> list[Resource]:
         """The jobs that are running."""
         running = [name for name in self.jobs.names() if not self.jobs.status(name).finished]
