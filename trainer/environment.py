@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import sys
 
 SETTINGS = {
     # Threads that spin while they wait slow each other down several times.
@@ -30,16 +28,3 @@ def prepare(threads: int | None) -> None:
         # One process, one GPU. With several the Trainer would copy the model to each (DataParallel), and a
         # step would have more rows than the settings say; torchrun starts a process for each of them.
         os.environ["CUDA_VISIBLE_DEVICES"] = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
-
-
-def keep_freed_memory() -> None:
-    """Let the C library keep what the arithmetic frees, as the next step needs it again.
-
-    For training on a CPU: taking it from the system each time costs a tenth of the processor time, half of
-    all that is spent in the system. Only glibc can be asked; elsewhere nothing happens.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        trim_threshold, most_mappings = -1, -4  # M_TRIM_THRESHOLD and M_MMAP_MAX of malloc.h
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(most_mappings, 0)
