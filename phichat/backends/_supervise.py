@@ -120,12 +120,22 @@ def _write_end(folder: Path, value: dict[str, Any]) -> None:
     """Write down how the job ended, where room was kept for it; spaces behind JSON mean nothing."""
     with (folder / END).open("r+b") as file:
         file.write(json.dumps(value).encode().ljust(END_BYTES))
-    (folder / END).replace(folder / "exit.json")
+    _replace(folder / END, folder / "exit.json")
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(value), encoding="utf-8")
+    _replace(temporary, path)
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    # Windows refuses for as long as somebody reads what stands there.
+    for _ in range(200):
+        with contextlib.suppress(PermissionError):
+            temporary.replace(path)
+            return
+        time.sleep(0.01)
     temporary.replace(path)
 
 

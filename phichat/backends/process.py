@@ -360,6 +360,7 @@ def _lines(path: Path, position: int, to_the_end: bool = False) -> Iterator[tupl
 def _read(path: Path) -> dict[str, Any]:
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    # Windows lets nobody read a file in the moment in which it is replaced: it is not there yet.
+    except (FileNotFoundError, PermissionError, json.JSONDecodeError):
         return {}
     return value

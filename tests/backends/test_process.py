@@ -406,6 +406,39 @@ def test_windows_jobs_are_detached_by_creation_flags() -> None:
     assert _supervise.detached("linux") == {"start_new_session": True}
 
 
+def test_windows_lets_nobody_replace_a_file_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace, refusals = Path.replace, [PermissionError(13, "in use"), PermissionError(13, "in use")]
+
+    def refuse_at_first(self: Path, target: Path) -> Path:
+        if refusals:
+            raise refusals.pop()
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse_at_first)
+    (tmp_path / _supervise.END).touch()
+    _supervise._write_end(tmp_path, {"attempt": 1, "code": 0, "detail": ""})
+    assert json.loads((tmp_path / "exit.json").read_text("utf-8"))["code"] == 0
+
+
+async def test_windows_lets_nobody_read_a_file_that_is_replaced(
+    jobs: ProcessJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs.start("one", python(WAIT))
+    read = Path.read_text
+
+    def refuse(self: Path, encoding: str | None = None, errors: str | None = None) -> str:
+        if self.name == "exit.json":
+            raise PermissionError(13, "in use")
+        return read(self, encoding, errors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", refuse)
+        assert jobs.status("one").state == "running"
+    await jobs.cancel("one")
+
+
 def test_job_files_are_complete_or_absent(jobs: ProcessJobs) -> None:
     jobs.start("one", python("print(1)"))
     until(lambda: jobs.status("one").finished)
