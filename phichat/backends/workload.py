@@ -50,7 +50,7 @@ def workload(spec: TrainSpec) -> Workload:
     rows = spec.dataset.train_rows or _lines(spec)
     tokens = min(file.stat().st_size / BYTES_PER_TOKEN, rows * length)
     packed = math.ceil(tokens / length) if chosen["packing"] else rows
-    rows_per_step = batch * chosen["gradient_accumulation"]
+    rows_per_step = min(batch * chosen["gradient_accumulation"], max(packed, 1))
     epoch = max(1, math.ceil(packed / rows_per_step))
     steps = chosen.get("max_steps") or math.ceil(epoch * chosen["epochs"])
     return Workload(

@@ -50,13 +50,14 @@ def tell_cost(estimate: Estimate, as_json: bool) -> None:
 def tell_run(project: Project, spec: TrainSpec) -> None:
     """Say what is trained, on how much, and what is probably a mistake in it."""
     from phichat.backends.workload import workload
+    from phichat.data.told import plural
     from phichat.workflow.doubts import doubts
 
     work = workload(spec)
     how = "all weights" if work.method == "full" else f"an adapter ({work.method})"
     held = f", {spec.dataset.eval_rows:,} held out" if spec.dataset.eval_rows else ""
-    narrate(f"{spec.name}: {how} of {spec.base_model}, {work.rows:,} conversations{held}.")
-    narrate(f"About {work.steps:,} steps of {work.rows_per_step} rows.")
+    narrate(f"{spec.name}: {how} of {spec.base_model}, {plural(work.rows, 'conversation')}{held}.")
+    narrate(f"About {plural(work.steps, 'step')} of {plural(work.rows_per_step, 'row')}.")
     for question in doubts(project.config, spec):
         narrate(question)
 

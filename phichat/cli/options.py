@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from phichat.config.sources import FLAGS
+from phichat.config.sources import FLAGS, Assigned
 from phichat.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -43,8 +43,20 @@ def folder(args: argparse.Namespace) -> Path:
         return Path.cwd()
     path = Path(os.path.normpath(Path(args.project).expanduser().absolute()))
     if not path.is_dir():
+        refuse_file(path)
         raise ConfigError(f"{path} is not a folder.", f"phichat init {args.project}")
     return path
+
+
+def refuse_file(path: Path) -> None:
+    """Refuse a path that can be no folder, as there is a file in its place or on the way to it.
+
+    Raises:
+        ConfigError: it can be none.
+    """
+    there = next((place for place in (path, *path.parents) if place.exists()), None)
+    if there and not there.is_dir():
+        raise ConfigError(f"{there} is a file, not a folder.", f"Its folder is {there.parent}")
 
 
 def config_flags(args: argparse.Namespace) -> dict[str, Any]:
@@ -60,7 +72,7 @@ def config_flags(args: argparse.Namespace) -> dict[str, Any]:
         key, equals, value = pair.partition("=")
         if not (key and equals):
             raise ConfigError(f"--set {pair} is not KEY=VALUE.", "For example: --set data.seed=1")
-        flags[key.strip()] = value
+        flags[key.strip()] = Assigned(value)
     return flags
 
 

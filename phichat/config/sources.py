@@ -38,6 +38,10 @@ FLAGS: Mapping[str, str] = {
 """Keys that have a flag of their own; every other is given with `--set KEY=VALUE`."""
 
 
+class Assigned(str):
+    """A value that `--set` gave, which may be a key with a flag of its own that the command has not."""
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a value came from."""
@@ -101,10 +105,15 @@ def from_environment(environ: Mapping[str, str]) -> list[Entry]:
 def from_flags(flags: Mapping[str, Any]) -> list[Entry]:
     """The entries of the command line, dotted key → value."""
     return [
-        Entry(key, _value(value), Origin("flag", FLAGS.get(name, f"--set {name}"), key))
+        Entry(key, _value(value), Origin("flag", _flag(name, value), key))
         for name, value in flags.items()
         for key in [_joined(tuple(name.split(".")))]
     ]
+
+
+def _flag(name: str, value: Any) -> str:
+    """How the value of a dotted key was given."""
+    return f"--set {name}" if isinstance(value, Assigned) else FLAGS.get(name, f"--set {name}")
 
 
 def variable(key: str) -> str:
@@ -153,7 +162,7 @@ def _value(written: Any) -> Any:
             return tomllib.loads(f"value = {written}")["value"]
         except tomllib.TOMLDecodeError:
             pass
-    return written
+    return str(written) if isinstance(written, Assigned) else written
 
 
 def _not_toml(path: Path, complaint: str) -> ConfigError:

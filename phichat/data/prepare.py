@@ -19,6 +19,7 @@ from phichat.data.manifest import MANIFEST_FILE, Prepared, open_prepared, rememb
 from phichat.data.options import DataOptions
 from phichat.data.problems import BadRowsError, summary
 from phichat.data.request import OUTCOME_FILE, REQUEST_FILE, ROWS_FOLDER, Outcome, Request
+from phichat.data.told import plural
 from phichat.errors import DataError
 from phichat.events import Event, parse
 from phichat.models.pull import kill_tree
@@ -129,6 +130,13 @@ def _keep(rows: Path, source: str, out: Path) -> Prepared:
 
 def _bad_rows(refused: Prepared, source: str) -> BadRowsError:
     counts = refused.manifest.counts
-    told = f"{counts.bad:,} of {counts.read:,} rows of {source} have errors: {summary(counts.problems)}."
-    hint = f"Mend them, or leave them out: phichat data {source} --skip-bad"
+    have = "has" if counts.read == 1 else "have"
+    rows = f"{counts.bad:,} of {plural(counts.read, 'row')} of {source}"
+    told = f"{rows} {have} errors: {summary(counts.problems)}."
+    if counts.bad < counts.read:
+        hint = f"Mend them, or leave them out: phichat data {source} --skip-bad"
+    elif set(counts.problems) == {"encoding"}:
+        hint = f"Save it as UTF-8, then run: phichat data {source}"
+    else:
+        hint = f"No row is good: mend them, then run: phichat data {source}"
     return BadRowsError(told, hint, refused.problems_file, counts.problems)

@@ -16,7 +16,7 @@ def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     counts = manifest.counts
     yield "source", f"{manifest.source} {manifest.revision[:12]}".rstrip()
     for part in manifest.parts:
-        yield "", f"{part.name}: {_rows(part.rows)}, {part.kind}, {part.format} ({part.evidence})"
+        yield "", f"{part.name}: {plural(part.rows, 'row')}, {part.kind}, {part.format} ({part.evidence})"
     yield "rows", f"{counts.train:,} to train on, {counts.eval:,} to evaluate on ({_division(manifest)})"
     if counts.bad:
         yield "bad", f"{counts.bad:,} left out, in bad.jsonl: {summary(counts.problems)}"
@@ -26,11 +26,9 @@ def facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
         told = f"{tokens.total:,} in all; a row has {tokens.median:,} (median), at most {tokens.longest:,}"
         yield "tokens", told
         if counts.truncated:
-            rows = counts.train + counts.eval
-            yield (
-                "truncated",
-                f"{_rows(counts.truncated)} ({counts.truncated / rows:.1%}) at {manifest.max_length:,}",
-            )
+            share = counts.truncated / (counts.train + counts.eval)
+            cut = plural(counts.truncated, "row")
+            yield "truncated", f"{cut} ({share:.1%}) at {manifest.max_length:,}"
     for field, times in manifest.ignored.items():
         yield "ignored", f"{field} ({times:,} times): no field of a conversation"
     for file in manifest.passed_over:
@@ -52,7 +50,7 @@ def _division(manifest: Manifest) -> str:
         return told
     wanted = f"nearer to {split.test_size:.0%}"
     if 0 < split.clusters < rows:
-        alike = f"rows that say nearly the same stay together, in {_groups(split.clusters)}"
+        alike = f"rows that say nearly the same stay together, in {plural(split.clusters, 'group')}"
         return f"{told}; {alike}: with more rows that differ, {wanted}"
     return f"{told}; with more rows {wanted}"
 
@@ -67,16 +65,13 @@ def _health(manifest: Manifest) -> Iterator[tuple[str, str]]:
         ("leakage", counts.leaked, "leakage"),
     ):
         if count:
-            yield name, f"{_rows(count)}{done.get(manifest.treated[treated], '')}"
+            yield name, f"{plural(count, 'row')}{done.get(manifest.treated[treated], '')}"
     if counts.personal_rows:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in counts.personal.items())
-        told = f"{_rows(counts.personal_rows)}: {kinds}{done.get(manifest.treated['personal'], '')}"
+        told = f"{plural(counts.personal_rows, 'row')}: {kinds}{done.get(manifest.treated['personal'], '')}"
         yield "personal data", told
 
 
-def _groups(count: int) -> str:
-    return f"{count:,} group{'' if count == 1 else 's'}"
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'' if count == 1 else 's'}"
+def plural(count: int, noun: str) -> str:
+    """`1 row`, `2 rows`, `1,024 rows`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -31,10 +31,11 @@ async def import_file(store: HistoryStore, path: Path, *, project: str = "") -> 
     own know no project: their conversations get this one.
 
     Raises:
-        DataError: the file, or a part of it, is in no known format. Nothing was imported.
+        DataError: the file, or a part of it, is in no known format, or it holds none. Nothing was imported.
         HistoryError: the store cannot be written.
     """
-    await asyncio.to_thread(lambda: [None for _ in read(path, project)])
+    if not await asyncio.to_thread(lambda: sum(1 for _ in read(path, project))):
+        raise DataError(f"{path} holds no conversation.", KNOWN)
     added = changed = known = 0
     batches = _batches(_read(path, project))
     while batch := await asyncio.to_thread(next, batches, None):

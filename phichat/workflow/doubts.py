@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from phichat import models
 from phichat.backends.base import TrainSpec
+from phichat.data.told import plural
 from phichat.workflow.recipe import manifest_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _of_length(spec: TrainSpec, manifest: Manifest) -> Iterator[str]:
     else:
         # The bar in which the limit lies has shorter rows, too.
         many = f"At least {max(1, sum(tokens.bars[length // tokens.width + 1 :])):,}"
-    yield f"{many} of {rows:,} rows will be cut off: max_length is {length:,} tokens."
+    yield f"{many} of {plural(rows, 'row')} will be cut off: max_length is {length:,} tokens."
 
 
 def _of_system(configured: str, spec: TrainSpec) -> Iterator[str]:

@@ -89,7 +89,7 @@ def _remember(project: Project, wanted: Chosen) -> None:
 def findings(prepared: Prepared, *, refused: bool) -> Iterator[str]:
     """The options by which what was found, and only reported, can be mended."""
     counts, treated = prepared.manifest.counts, prepared.manifest.treated
-    if refused:
+    if refused and counts.bad < counts.read:
         yield "skip_bad"
     for name, count in (
         ("duplicates", counts.duplicates),

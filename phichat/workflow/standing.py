@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from phichat.backends.base import Job, Resource, TrainSpec
 from phichat.data.manifest import current
+from phichat.data.told import plural
 from phichat.errors import PhichatError
 from phichat.paths import PROJECT_FILE
 from phichat.runs import Run
@@ -55,8 +56,8 @@ def _on_disk(project: Project) -> Standing:
     if project.root:
         done["configure"] = f"{PROJECT_FILE} in {project.root.name}"
     if prepared := current(project.state / "data"):
-        rows = prepared.dataset.train_rows
-        done["data"] = f"{rows:,} rows of {prepared.manifest.source}"
+        rows = prepared.manifest.counts.train
+        done["data"] = f"{plural(rows, 'row')} of {prepared.manifest.source}"
     here = [run for run in project.training.ledger.runs() if run.backend == project.config.backend]
     trained = [run for run in here if isinstance(run.spec, TrainSpec) and run.state == "succeeded"]
     if trained:

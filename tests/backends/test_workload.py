@@ -39,6 +39,11 @@ def test_steps(file: Path, chosen: dict[str, Any], steps: int) -> None:
     assert workload(spec(file, **chosen)).steps == steps
 
 
+def test_a_step_has_no_more_rows_than_there_are(file: Path) -> None:
+    assert workload(spec(file, packing=False, batch_size=8)).rows_per_step == 8
+    assert workload(spec(file, rows=1, packing=False, batch_size=8)).rows_per_step == 1
+
+
 def test_rows_are_counted_where_nobody_did(file: Path) -> None:
     with file.open("a", encoding="utf-8") as rows:
         rows.write("\n")

@@ -113,6 +113,8 @@ def test_deleting_asks_first(phichat: Run, said: list[str]) -> None:
 @pytest.mark.parametrize(
     ("argv", "code", "told"),
     [
+        (("import", "empty.jsonl"), 1, "empty.jsonl holds no conversation."),
+        (("import", "none.json"), 1, "none.json holds no conversation."),
         (("export", "nothing"), 1, "There is no conversation 'nothing'."),
         (("delete", "nothing", "--yes"), 1, "There is no conversation 'nothing'."),
         (("delete", "x", "--undo", "--purge"), 2, "not allowed with argument --undo"),
@@ -123,8 +125,10 @@ def test_deleting_asks_first(phichat: Run, said: list[str]) -> None:
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(
-    phichat: Run, said: list[str], argv: tuple[str, ...], code: int, told: str
+    phichat: Run, said: list[str], folder: Path, argv: tuple[str, ...], code: int, told: str
 ) -> None:
+    (folder / "empty.jsonl").write_bytes(b"\n")
+    (folder / "none.json").write_bytes(b"[]")
     done = phichat("history", *argv)
     assert (done.code, done.out) == (code, "")
     assert told in done.err and "Traceback" not in done.err

@@ -104,6 +104,7 @@ def test_the_version(phichat: Run) -> None:
         ("--bakcend x", "'phichat' has no flag --bakcend.", "Did you mean --backend?"),
         ("status --set seed", "--set seed is not KEY=VALUE.", "For example: --set data.seed=1"),
         ("status --set data.sed=1", "The flag --set data.sed is not", "Did you mean --set data.seed=…?"),
+        ("status --set chat.temperature=hot", "The flag --set chat.temperature must be a number", ""),
         ("help", "'phichat' has no command 'help'.", "Did you mean 'phichat --help'?"),
         ("version", "'phichat' has no command 'version'.", "Did you mean 'phichat --version'?"),
         ("status -C nowhere", "nowhere is not a folder.", "phichat init nowhere"),

@@ -69,9 +69,10 @@ def test_init_keeps_what_git_ignores_already(phichat: Run, folder: Path) -> None
 
 def test_init_where_nothing_can_be_written(phichat: Run, folder: Path) -> None:
     (folder / "file").write_text("", encoding="utf-8")
-    done = phichat("init", "file/below")
-    assert done.code == 2
-    assert "cannot be written" in done.err
+    for arguments in (("init", "file/below"), ("init", "file"), ("status", "-C", "file")):
+        done = phichat(*arguments)
+        assert done.code == 2
+        assert done.err == f"phichat: {folder / 'file'} is a file, not a folder.\n  Its folder is {folder}\n"
 
 
 def test_init_refuses_what_would_not_load(phichat: Run, folder: Path) -> None:
@@ -85,7 +86,7 @@ def test_check_shows_every_check_and_every_value_with_its_origin(phichat: Run, p
     lines = [line.split() for line in done.out.splitlines()]
     assert ["ok", "parrot", "looked", "at"] in lines
     assert ["backend", "parrot", f"{project / 'phichat.toml'}:1"] in lines
-    assert ["data.seed", "3", "--seed"] in lines
+    assert ["data.seed", "3", "--set", "data.seed"] in lines
     assert ["data.test_size", "0.2", "default"] in lines
     assert ["backends.parrot.usd_per_hour", "0", "default"] in lines
     assert ["project", str(project)] in lines

@@ -40,6 +40,14 @@ def test_a_run_is_followed_to_its_end(phichat: Run, school: Path) -> None:
     ]
 
 
+def test_a_single_row_is_told_as_one(phichat: Run, school: Path) -> None:
+    rows = (school / "rows.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    (school / "rows.jsonl").write_text(rows[0], encoding="utf-8")
+    assert phichat("data", "rows.jsonl", "--no-tokens").code == 0
+    told = phichat("train", "--dry-run", "--max-steps", "1").err
+    assert f" of {school / 'model'}, 1 conversation.\nAbout 1 step of 1 row.\n" in told
+
+
 def test_the_same_work_is_done_once_unless_again(phichat: Run, school: Path) -> None:
     name = phichat("train").out.strip()
     done = phichat("train")

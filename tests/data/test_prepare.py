@@ -30,6 +30,7 @@ from phichat.data.rows import problems
 from phichat.data.told import facts
 from phichat.errors import ConfigError, DataError
 from phichat.events import Event, Progress, Step
+from phichat.workflow.preparing import findings
 from tests.data.conftest import Work, chat, tower, write
 
 MODEL = ModelFiles(name="phi", special_tokens=("<|end|>",))
@@ -81,6 +82,28 @@ async def test_six_faults_are_six_sentences(tmp_path: Path) -> None:
     assert left(out) == ["refused"]
     assert left(out / "refused") == ["bad.jsonl", "manifest.json", "problems.jsonl", "rows.index"]
     assert current(out) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "hint"),
+    [
+        (
+            b'{"messages": [{"role": "user", "content": "caf\xe9"}]}\n' * 2,
+            "2 of 2 rows",
+            "Save it as UTF-8, then run: phichat data ",
+        ),
+        (b'{"messages": []}\n', "1 of 1 row", "No row is good: mend them, then run: phichat data "),
+    ],
+)
+async def test_leaving_out_is_no_remedy_where_no_row_is_good(
+    tmp_path: Path, rows: bytes, told: str, hint: str
+) -> None:
+    source = tmp_path / "bad.jsonl"
+    source.write_bytes(rows)
+    with pytest.raises(BadRowsError, match=told) as caught:
+        await done(source, tmp_path / "data", model=MODEL)
+    assert caught.value.hint == f"{hint}{source}"
+    assert list(findings(open_prepared(tmp_path / "data" / "refused"), refused=True)) == []
 
 
 async def test_fourteen_rows_with_skip_bad(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
         PluginError: the backend is broken.
     """
     from phichat.backends.registry import Registry
-    from phichat.cli.options import config_flags, folder
+    from phichat.cli.options import config_flags, folder, refuse_file
     from phichat.cli.terminal import narrate, out
     from phichat.config.saving import ignore_state
     from phichat.config.template import new_project
@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from phichat.paths import PROJECT_FILE, write_atomic
 
     place = folder(args) / Path(args.folder).expanduser()
+    refuse_file(place.absolute())
     file = place / PROJECT_FILE
     if file.exists():
         raise ConfigError(f"{place.resolve()} is a project already.", f"Edit {file.resolve()}")
