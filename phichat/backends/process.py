@@ -12,22 +12,19 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import psutil
 from filelock import FileLock
 
-from phichat.backends import _supervise
+from phichat.backends import _supervise, output
 from phichat.errors import BackendError, NotFoundError
 from phichat.events import Event, Log, Status, parse
 from phichat.paths import write_atomic
 
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 10.0
-BLOCK = 1000
-"""Lines that are read at once."""
 AGAIN = "Started again"
 """How the story of a further attempt begins."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -115,7 +112,7 @@ class ProcessJobs:
 
     def lines(self, name: str) -> Iterator[str]:
         """The complete lines that the job has written so far."""
-        for line, _ in _lines(self._folder(name) / "output.log", 0):
+        for line, _ in output.lines(self._folder(name) / "output.log", 0):
             yield line
 
     async def log(self, name: str) -> AsyncGenerator[str, None]:
@@ -130,7 +127,7 @@ class ProcessJobs:
             for line, end in block:
                 position = end
                 yield line
-            full = len(block) == BLOCK
+            full = len(block) == output.BLOCK
 
     async def watch(self, name: str) -> AsyncGenerator[Event, None]:
         """The job's events from its first line, then as they come, to exactly one finished `Status`.
@@ -156,7 +153,7 @@ class ProcessJobs:
                 last = event.line if isinstance(event, Log) and event.line.strip() else last
                 yield event.model_copy(update={"seq": seq})
                 seq += 1
-            if len(block) == BLOCK:
+            if len(block) == output.BLOCK:
                 continue
             if now.finished:
                 yield _final(now, said, last).model_copy(update={"seq": seq})
@@ -201,8 +198,7 @@ class ProcessJobs:
         return [(parse(line), end) for line, end in self._block(name, position, to_the_end)]
 
     def _block(self, name: str, position: int, to_the_end: bool = False) -> list[tuple[str, int]]:
-        """Lines from a byte position on, `BLOCK` at most, each with the position behind it."""
-        return list(islice(_lines(self._folder(name) / "output.log", position, to_the_end), BLOCK))
+        return output.block(self._folder(name) / "output.log", position, to_the_end)
 
     def _prepare(self, folder: Path, argv: Sequence[str], cwd: Path | None) -> None:
         attempt = _read(folder / "job.json").get("attempt", 0) + 1
@@ -338,23 +334,6 @@ def _told(code: int) -> str:
         name = f"signal {-code}"
     hint = " The machine may have run out of memory." if name == "SIGKILL" else ""
     return f"It was ended by {name}.{hint}"
-
-
-def _lines(path: Path, position: int, to_the_end: bool = False) -> Iterator[tuple[str, int]]:
-    """The lines from a byte position on, each with the position behind it.
-
-    A last line without its end is still being written: it counts only when nothing more will come.
-    """
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        file.seek(position)
-        for line in file:
-            if not (line.endswith(b"\n") or to_the_end):
-                return
-            position += len(line)
-            # A progress bar draws itself again after each carriage return: its last state is the line.
-            yield line.decode("utf-8", errors="replace").rstrip("\r\n").rpartition("\r")[2], position
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from phichat.backends import _supervise
-from phichat.backends.process import BLOCK, ProcessJobs
+from phichat.backends.output import BLOCK
+from phichat.backends.process import ProcessJobs
 from phichat.errors import BackendError, NotFoundError
 from phichat.events import Event, Log, Metric, Status, parse
 from phichat.runs import EventLog
