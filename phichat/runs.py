@@ -56,6 +56,8 @@ class Run(Value):
     """Whether it costs money."""
     usd_rate: float | None = None
     """What it costs an hour while it runs, by the list price of the day it was asked for."""
+    usd_before: float = 0.0
+    """What it had cost when it was started last: its limit is for what comes after that."""
 
     @property
     def finished(self) -> bool:

@@ -89,6 +89,8 @@ class EvalSpec(Value):
     dataset: Dataset
     settings: dict[str, JsonValue] = Field(default_factory=dict)
     """The evaluation's own fields; what is not named has its default."""
+    max_usd: float | None = None
+    """The most that it may cost, as of a training; None: no limit."""
 
 
 class DeploySpec(Value):

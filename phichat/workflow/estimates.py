@@ -37,12 +37,12 @@ def price(estimate: Estimate) -> str:
 
 def spent_so_far(spending: Spending) -> str:
     """What a project has spent and may still spend; empty where there is nothing to tell."""
-    usd = "nobody knows how much" if spending.usd is None else f"US${spending.usd:.2f}"
+    usd = "nobody knows how much" if spending.usd is None else f"US${spending.usd + spending.deployed:.2f}"
     if spending.budget is None:
-        return "" if spending.usd == 0 else f"{usd} by list price, no budget"
-    return (
-        f"{usd} by list price; US${spending.left or 0:.2f} of the budget of US${spending.budget:.2f} is left"
-    )
+        return "" if spending.usd == spending.deployed == 0 else f"{usd} by list price, no budget"
+    aside = f", US${spending.promised:.2f} set aside for jobs under way" if spending.promised else ""
+    left = f"US${spending.left or 0:.2f} of the budget of US${spending.budget:.2f} is left"
+    return f"{usd} by list price{aside}; {left}"
 
 
 def cost_told(cost: Cost, *, priced: bool) -> str:

@@ -18,6 +18,13 @@ DAY_H = 24.0
 """Hours that a deployment without `ttl_hours` is counted for: nobody knows how long it will be there."""
 
 
+WAIT = (
+    "Wait until they have ended, or raise the budget; one that starts with --max-cost sets aside no more "
+    "than that."
+)
+"""What to do where the budget is neither left nor spent."""
+
+
 def dollars(text: str) -> float:
     """An amount of US dollars as people type it.
 
@@ -47,6 +54,11 @@ class Spending(Value):
 
     hours: float = 0.0
     usd: float | None = 0.0
+    """Of all jobs; None: nobody knows the price of one."""
+    deployed: float = 0.0
+    """What deployments have cost until now, as far as this machine has seen them."""
+    promised: float = 0.0
+    """What jobs under way may still cost: it is set aside until they have ended."""
     usd_per_hour: float | None = 0.0
     """Of all that is alive now; None: somebody cannot say."""
     budget: float | None = None
@@ -54,12 +66,14 @@ class Spending(Value):
     @property
     def free(self) -> bool:
         """Whether nothing ever cost anything: there is nothing to tell."""
-        return self.usd == 0 and self.usd_per_hour == 0
+        return self.usd == 0 and self.deployed == 0 and self.usd_per_hour == 0
 
     @property
     def left(self) -> float | None:
-        """What is left of the budget; None where there is none."""
-        return None if self.budget is None else max(0.0, self.budget - (self.usd or 0.0))
+        """What is left of the budget, neither spent nor promised; None where there is none."""
+        if self.budget is None:
+            return None
+        return max(0.0, self.budget - (self.usd or 0.0) - self.deployed - self.promised)
 
 
 class Meter:
@@ -99,15 +113,33 @@ def cost(ledger: Ledger, run: Run) -> Cost:
 
 
 def spent(ledger: Ledger, backend: str) -> Cost:
-    """What all jobs on a backend have taken; the price is unknown as soon as that of one is.
-
-    A batch through a flow is no job: its deployment is paid by the hour, asked or not.
-    """
-    jobs = [run for run in ledger.runs() if run.backend == backend and not isinstance(run.spec, FlowSpec)]
-    costs = [cost(ledger, run) for run in jobs]
+    """What all jobs on a backend have taken; the price is unknown as soon as that of one is."""
+    costs = [cost(ledger, run) for run in _jobs(ledger, backend)]
     known = [each.usd for each in costs if each.usd is not None]
     usd = sum(known) if len(known) == len(costs) else None
     return Cost(hours=sum(each.hours for each in costs), usd=usd)
+
+
+def promised(ledger: Ledger, backend: str, longest_h: float | None) -> float:
+    """What the jobs under way on a backend may still cost until they are ended: for money, or after a time.
+
+    `longest_h`: hours after which one without a limit of money is ended; None: nobody knows.
+    """
+    total = 0.0
+    for run in _jobs(ledger, backend):
+        if run.finished or run.job is None or run.usd_rate is None:
+            continue
+        assert not isinstance(run.spec, FlowSpec)
+        limit = run.spec.max_usd
+        if limit is None:
+            limit = (longest_h or 0.0) * run.usd_rate
+        total += max(0.0, limit - ((cost(ledger, run).usd or 0.0) - run.usd_before))
+    return total
+
+
+def _jobs(ledger: Ledger, backend: str) -> list[Run]:
+    """All but batches through a flow: their deployment is paid by the hour, asked or not."""
+    return [run for run in ledger.runs() if run.backend == backend and not isinstance(run.spec, FlowSpec)]
 
 
 def most(estimate: Estimate, spec: TrainSpec | DeploySpec) -> float | None:
@@ -133,11 +165,7 @@ def affordable(
     if not limits or estimate.free:
         return None
     limit = min(limits)
-    if spending.budget is not None and spending.usd is None:
-        raise QuotaError(
-            "Nobody knows what was spent so far, so the budget cannot be kept.",
-            "Take the budget away, and limit each run with --max-cost.",
-        )
+    _countable(spending)
     expected = most(estimate, spec)
     if expected is None:
         raise QuotaError(
@@ -145,8 +173,43 @@ def affordable(
             "Choose a machine size whose price is known, or take --max-cost and the budget away.",
         )
     if expected > limit:
-        raise QuotaError(f"{_told(spec, expected)}, and {_limit(limit, max_usd, spending)}.", _advice(spec))
+        advice = WAIT if limit != max_usd and spending.promised else _advice(spec)
+        raise QuotaError(f"{_told(spec, expected)}, and {_limit(limit, max_usd, spending)}.", advice)
     return limit
+
+
+def allowance(
+    name: str, usd_rate: float | None, *, max_usd: float | None, spending: Spending
+) -> float | None:
+    """The most that an evaluation may cost, whose time nobody knows before; None where there is no limit.
+
+    Raises:
+        QuotaError: nothing of the budget is left, or nobody knows what it costs.
+    """
+    limits = [limit for limit in (max_usd, spending.left) if limit is not None]
+    if not limits:
+        return None
+    _countable(spending)
+    if usd_rate is None:
+        told = f"Nobody knows what evaluating {name} costs, so no limit can be kept."
+        raise QuotaError(told, "Take the budget away, or evaluate on a machine whose price is known.")
+    if spending.left == 0:
+        told = f"Nothing of the budget of US${spending.budget:.2f} is left to evaluate {name} with"
+        raise QuotaError(f"{told}{_set_aside(spending)}.", WAIT if spending.promised else "Raise the budget.")
+    return min(limits)
+
+
+def _countable(spending: Spending) -> None:
+    """See that the budget can be kept.
+
+    Raises:
+        QuotaError: nobody knows what was spent.
+    """
+    if spending.budget is not None and spending.usd is None:
+        raise QuotaError(
+            "Nobody knows what was spent so far, so the budget cannot be kept.",
+            "Take the budget away, and limit each run with --max-cost.",
+        )
 
 
 def _told(spec: TrainSpec | DeploySpec, expected: float) -> str:
@@ -159,7 +222,14 @@ def _told(spec: TrainSpec | DeploySpec, expected: float) -> str:
 def _limit(limit: float, max_usd: float | None, spending: Spending) -> str:
     if limit == max_usd:
         return f"--max-cost is US${limit:.2f}"
-    return f"US${limit:.2f} of the budget of US${spending.budget:.2f} is left"
+    return f"US${limit:.2f} of the budget of US${spending.budget:.2f} is left{_set_aside(spending)}"
+
+
+def _set_aside(spending: Spending) -> str:
+    """What of the budget nobody has spent yet, but somebody may."""
+    if not spending.promised:
+        return ""
+    return f" while US${spending.promised:.2f} is set aside for jobs under way"
 
 
 def _advice(spec: TrainSpec | DeploySpec) -> str:

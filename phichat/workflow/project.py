@@ -37,6 +37,7 @@ from phichat.paths import Folders, state_folder, user_folders
 from phichat.runs import Run
 from phichat.workflow.chatting import FLOW, chat_options, timed, with_system
 from phichat.workflow.conversations import Conversations
+from phichat.workflow.deployed import prices
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.keeping import StoreName, check_history, move_history, open_history
 from phichat.workflow.money import Spending, affordable
@@ -183,6 +184,7 @@ class Project:
         """What training or deploying would cost; nothing is known where the backend cannot say."""
         if not self.backend.supports("estimate"):
             return Estimate()
+        await self.training.settle()
         return await self._guard.call(self.backend.estimate(spec))
 
     def affordable(
@@ -324,7 +326,9 @@ class Project:
         flows = self.flows.resources()
         if not self.backend.supports("resources"):
             return flows
-        return [*flows, *await self._guard.call(self.backend.resources())]
+        found = await self._guard.call(self.backend.resources())
+        await asyncio.to_thread(self.training.deployed.rated, prices(found))
+        return [*flows, *found]
 
     async def remove(self, resource: Resource, report: Report) -> None:
         """Stop and delete something that is alive."""
@@ -334,10 +338,10 @@ class Project:
             await self.flows.stop()
             return
         await self._guard.call(self.backend.remove(resource, report))
-        await asyncio.to_thread(self.serving.lifetimes.gone, resource.name)
+        await self.serving.gone(resource.name)
 
     def spending(self, alive: Sequence[Resource] = ()) -> Spending:
-        """What jobs of this backend have cost by list price, and what of `resources` costs an hour."""
+        """What has cost on this backend by list price and still may, and what of `alive` does by the hour."""
         rates = [each.usd_per_hour for each in alive]
         known = [rate for rate in rates if rate is not None]
         hourly = sum(known) if len(known) == len(rates) else None

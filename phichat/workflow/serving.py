@@ -115,13 +115,16 @@ class Serving:
         Raises:
             QuotaError: it may cost more than `max_usd`, or than what is left of the budget.
         """
+        price: float | None = None
         if max_usd is not None or self._training.budget is not None:
             estimate = await self._estimate(spec)
             affordable(estimate, spec, max_usd=max_usd, spending=self._training.spending())
+            price = estimate.usd_per_hour
         deployment = await self.beside(spec, report)
         await self._remember(spec, deployment)
-        if spec.ttl_hours is not None:
+        if spec.ttl_hours is not None or price:
             await self.states()
+            await asyncio.to_thread(self._training.deployed.rated, {deployment.id: price})
         return deployment
 
     async def beside(self, spec: DeploySpec, report: Report) -> Deployment:
@@ -151,6 +154,7 @@ class Serving:
         """What exists, healthy or not."""
         states = await self._guard.call(self._backend().deployments())
         await asyncio.to_thread(self.lifetimes.seen, states)
+        await asyncio.to_thread(self._training.deployed.seen, states)
         return states
 
     async def current(self) -> tuple[Deployment, Job | str] | None:
@@ -206,7 +210,12 @@ class Serving:
     async def delete(self, deployment: Deployment) -> None:
         """Remove a deployment for good; one that is gone already is no error."""
         await self._guard.call(self._backend().delete(deployment))
-        await asyncio.to_thread(self.lifetimes.gone, deployment.id)
+        await self.gone(deployment.id)
+
+    async def gone(self, name: str) -> None:
+        """Keep that a deployment was removed, or an endpoint with all of its own."""
+        await asyncio.to_thread(self.lifetimes.gone, name)
+        await asyncio.to_thread(self._training.deployed.gone, name)
 
     async def _wanted(self) -> tuple[Deployment | None, DeploySpec]:
         """The current deployment if it is able to answer, and what to deploy if it is not.

@@ -13,13 +13,14 @@ from phichat import models
 from phichat.backends.base import AnyBackend, Dataset, EvalSpec, Job, Report, TrainSpec
 from phichat.config import Config
 from phichat.config.secret import offer_hf_token
-from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError, QuotaError
+from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
 from phichat.events import Event, Status
 from phichat.runs import NAME, FlowSpec, Ledger, Run, Spec, run_name
 from phichat.workflow.course import Course
+from phichat.workflow.deployed import FOLDER, Deployed
 from phichat.workflow.evaluation import Evaluation, evaluation, with_votes
 from phichat.workflow.guard import Guard
-from phichat.workflow.money import Spending, affordable, spent
+from phichat.workflow.money import Spending, affordable, allowance, cost, promised, spent
 from phichat.workflow.votes import Tally, Vote, counted, into_report, on_run
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Training:
 
     def __init__(self, config: Config, state: Path, guard: Guard, backend: Callable[[], AnyBackend]) -> None:
         self.ledger = Ledger(state / "runs")
+        self.deployed = Deployed(state / FOLDER / f"{config.backend}.json")
         self._config = config
         self._data = state / "data"
         self._guard = guard
@@ -272,38 +274,60 @@ class Training:
         return min(limits, default=None)
 
     def spending(self) -> Spending:
-        """What the jobs of this backend have cost by list price."""
+        """What has cost on this backend by list price, and what may still, as far as this machine knows."""
         told = spent(self.ledger, self._config.backend)
-        return Spending(hours=told.hours, usd=told.usd, budget=self.budget)
+        longest: float | None = getattr(self._backend().settings, "time_limit", None)
+        aside = promised(self.ledger, self._config.backend, longest)
+        return Spending(
+            hours=told.hours,
+            usd=told.usd,
+            deployed=self.deployed.cost(),
+            promised=aside,
+            budget=self.budget,
+        )
+
+    async def settle(self) -> None:
+        """See which jobs have ended meanwhile: what was set aside for them is left of the budget again."""
+        if self.budget is not None and (await asyncio.to_thread(self.spending)).promised:
+            await self.refresh()
 
     async def _afforded(self, run: Run) -> Run:
         """The run with its price and its limit; one that is under way already is not asked about again."""
-        backend = self._backend()
-        if isinstance(run.spec, EvalSpec):
-            return self._as_dear_as_training(run, run.spec)
-        if not isinstance(run.spec, TrainSpec) or not backend.supports("estimate"):
+        spec = run.spec
+        if isinstance(spec, FlowSpec):
             return run
         if run.job is not None and run.state in ("queued", "preparing", "running", "succeeded"):
+            return _limited(run, spec, self._granted(run.name))
+        await self.settle()
+        if run.job is not None:
+            run = run.model_copy(update={"usd_before": cost(self.ledger, run).usd or 0.0})
+        if isinstance(spec, EvalSpec):
+            return self._as_dear_as_training(run, spec)
+        backend = self._backend()
+        if not backend.supports("estimate"):
             return run
-        estimate = await self._guard.call(backend.estimate(run.spec))
-        limit = affordable(estimate, run.spec, max_usd=run.spec.max_usd, spending=self.spending())
-        spec = run.spec.model_copy(update={"max_usd": limit})
-        priced = {"priced": not estimate.free, "usd_rate": estimate.usd_rate}
-        return run.model_copy(update={"spec": spec, **priced})
+        estimate = await self._guard.call(backend.estimate(spec))
+        limit = affordable(estimate, spec, max_usd=spec.max_usd, spending=self.spending())
+        run = run.model_copy(update={"priced": not estimate.free, "usd_rate": estimate.usd_rate})
+        return _limited(run, spec, limit)
 
     def _as_dear_as_training(self, run: Run, spec: EvalSpec) -> Run:
         """An evaluation runs where the model was trained, for the same money an hour.
 
         Raises:
-            QuotaError: nothing of the budget is left.
+            QuotaError: nothing of the budget is left, or nobody knows what it costs.
         """
         trained = next((each for each in self.ledger.runs() if each.job == spec.model), None)
-        if trained is None:
+        if trained is None or not trained.priced:
             return run
-        if trained.priced and run.job is None and self.spending().left == 0:
-            told = f"Nothing of the budget of US${self.budget:.2f} is left to evaluate {spec.name} with."
-            raise QuotaError(told, "Raise the budget.")
-        return run.model_copy(update={"priced": trained.priced, "usd_rate": trained.usd_rate})
+        rate = trained.usd_rate
+        limit = allowance(spec.name, rate, max_usd=spec.max_usd, spending=self.spending())
+        return _limited(run.model_copy(update={"priced": True, "usd_rate": rate}), spec, limit)
+
+    def _granted(self, name: str) -> float | None:
+        """What a run under way may cost: asking for it again does not change that."""
+        spec = self.ledger.run(name).spec
+        return None if isinstance(spec, FlowSpec) else spec.max_usd
 
     def _votes(self, run: Run) -> list[Vote]:
         if not isinstance(run.spec, TrainSpec):
@@ -357,6 +381,10 @@ def took(run: Run) -> float | None:
     if run.ended:
         return run.ended - run.created
     return None if run.finished else time.time() - run.created
+
+
+def _limited(run: Run, spec: TrainSpec | EvalSpec, limit: float | None) -> Run:
+    return run.model_copy(update={"spec": spec.model_copy(update={"max_usd": limit})})
 
 
 def _evaluation_name(run: Run) -> str:

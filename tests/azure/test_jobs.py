@@ -322,6 +322,18 @@ async def test_the_money_bounds_the_time(cloud: Cloud, backend: AzureMLBackend, 
     assert 3600 < int(limits[1].removeprefix("PT").removesuffix("S")) < 2.5 * 3600
 
 
+async def test_the_money_bounds_the_time_of_an_evaluation_too(
+    cloud: Cloud, backend: AzureMLBackend, tmp_path: Path
+) -> None:
+    cloud.jobs.play = DONE
+    spec = spec_of(tmp_path)
+    job = await backend.submit(spec, ignore)
+    await watched(backend, job)
+    await backend.submit(EvalSpec(name="exam", model=job, dataset=spec.dataset, max_usd=7.0), ignore)
+    limit = cloud.jobs.found["exam"].properties["limits"]["timeout"]
+    assert 3600 < int(limit.removeprefix("PT").removesuffix("S")) < 2.5 * 3600
+
+
 async def test_a_network_that_breaks_while_watching_is_waited_for(
     cloud: Cloud, backend: AzureMLBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

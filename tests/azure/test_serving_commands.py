@@ -151,3 +151,19 @@ def test_what_is_over_its_time_is_told_and_deleted(
     assert phichat("down", "--expired", "--yes").out.split() == [kept, endpoint.name]
     assert not empty.endpoints.found
     assert "over its time" not in phichat("status").err
+
+
+def test_what_a_deployment_has_cost_is_taken_from_the_budget(
+    empty: Cloud, phichat: Phichat, tiny_phi3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = ("--set", "backends.azureml.budget=10")
+    phichat("deploy", str(tiny_phi3), "--yes", *budget)
+    later = time.time() + 20 * 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    told = "deployments: US$5.32 until now; what is alive: US$0.27 an hour; left of the budget: US$4.68."
+    refused = phichat("deploy", str(tiny_phi3), "--name", "other", "--yes", *budget)
+    assert refused.code == 1 and "US$4.68 of the budget of US$10.00 is left." in refused.err
+    assert told in phichat("status", *budget).err
+    assert phichat("down", "--yes").code == 0
+    later += 3600
+    assert "deployments: US$5.32 until now; left of the budget: US$4.68." in phichat("status", *budget).err

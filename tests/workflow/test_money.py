@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from phichat.backends.base import Dataset, DeploySpec, Estimate, TrainSpec
+from phichat.backends.base import (
+    Dataset,
+    Deployment,
+    DeploymentState,
+    DeploySpec,
+    Estimate,
+    Job,
+    TrainSpec,
+)
 from phichat.errors import QuotaError
 from phichat.events import Event, Log, Status
 from phichat.runs import Ledger, Run
-from phichat.workflow.money import Cost, Spending, affordable, cost, most, spent
+from phichat.workflow.deployed import Deployed
+from phichat.workflow.money import Cost, Spending, affordable, allowance, cost, most, promised, spent
 
 TRAIN = TrainSpec(name="phi", dataset=Dataset(train_file=Path("rows.jsonl")), base_model="phi-3.5-mini")
 DEPLOY = DeploySpec(name="chat", model="phi-3.5-mini")
@@ -104,3 +113,84 @@ def test_what_may_cost_more_is_stopped(
         affordable(estimate, spec, max_usd=max_usd, spending=spending)
     assert told in caught.value.message
     assert caught.value.hint
+
+
+def test_what_a_job_under_way_may_still_cost_is_set_aside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 11_800.0)
+    limited = {"job": Job(id="phi"), "usd_rate": 3.0, "spec": TRAIN.model_copy(update={"max_usd": 10.0})}
+    ledger, run = ledger_of(tmp_path, STORY, priced=True, state="running", **limited)
+    assert cost(ledger, run).usd == pytest.approx(4.5)
+    assert promised(ledger, "azureml", 24) == pytest.approx(5.5)
+    assert promised(ledger, "local", 24) == 0
+    # Started again after it had cost three dollars: the limit is for what comes after that.
+    ledger.write(run.model_copy(update={"usd_before": 3.0}))
+    assert promised(ledger, "azureml", 24) == pytest.approx(8.5)
+    ledger.write(run.model_copy(update={"spec": TRAIN}))
+    assert promised(ledger, "azureml", 2) == pytest.approx(1.5), "it is ended after two hours"
+    assert promised(ledger, "azureml", None) == 0
+    for done in ({"state": "failed"}, {"job": None}):
+        ledger.write(run.model_copy(update=done))
+        assert promised(ledger, "azureml", 24) == 0
+
+
+def test_what_is_set_aside_and_what_deployments_have_cost_is_not_left() -> None:
+    spending = Spending(usd=10, deployed=5, promised=20, budget=36)
+    assert spending.left == 1
+    with pytest.raises(QuotaError) as caught:
+        affordable(RANGE, TRAIN, max_usd=None, spending=spending)
+    assert "US$1.00 of the budget of US$36.00 is left while US$20.00 is set aside" in caught.value.message
+    assert caught.value.hint.startswith("Wait until they have ended")
+
+
+def test_an_evaluation_gets_what_is_left() -> None:
+    rich = Spending(usd=10, budget=100)
+    assert allowance("exam", 3.0, max_usd=None, spending=Spending()) is None
+    assert allowance("exam", 3.0, max_usd=None, spending=rich) == 90
+    assert allowance("exam", 3.0, max_usd=5, spending=rich) == 5
+    for rate, spending, told in (
+        (3.0, Spending(usd=9, budget=9), "Nothing of the budget of US$9.00 is left to evaluate exam with."),
+        (3.0, Spending(promised=9, budget=9), "with while US$9.00 is set aside for jobs under way."),
+        (None, rich, "Nobody knows what evaluating exam costs"),
+        (3.0, Spending(usd=None, budget=9), "Nobody knows what was spent so far"),
+    ):
+        with pytest.raises(QuotaError) as caught:
+            allowance("exam", rate, max_usd=None, spending=spending)
+        assert told in caught.value.message and caught.value.hint
+
+
+def test_a_deployment_costs_from_when_it_was_made_until_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000_000.0
+    monkeypatch.setattr("time.time", lambda: now)
+
+    def seen(*ids: str, made: float = 1_000_000.0, **more: bool) -> None:
+        states = [
+            DeploymentState(deployment=Deployment(id=each), healthy=True, made=made, **more) for each in ids
+        ]
+        Deployed(tmp_path / "file.json").seen(states)
+
+    def cost() -> float:
+        return Deployed(tmp_path / "file.json").cost()
+
+    seen("e/a", "e/b", "f/c")
+    seen("theirs/d", foreign=True)
+    assert cost() == 0
+    seen("e/a", "e/b", "f/c")  # they were only missing in the list
+    Deployed(tmp_path / "file.json").rated({"e/a": 1.0, "e/b": 2.0, "f/c": None, "theirs/d": 9.0})
+    now += 3600
+    assert cost() == pytest.approx(3.0)
+    Deployed(tmp_path / "file.json").gone("e/a")
+    now += 3600
+    assert cost() == pytest.approx(1.0 + 4.0)
+    seen("e/a", "f/c", made=now)  # one was made again, one was removed elsewhere
+    Deployed(tmp_path / "file.json").rated({"e/a": 1.0})
+    now += 3600
+    assert cost() == pytest.approx(1.0 + 4.0 + 1.0)
+    Deployed(tmp_path / "file.json").gone("e")
+    now += 3600
+    assert cost() == pytest.approx(6.0)
+    (tmp_path / "file.json").write_text("[]", encoding="utf-8")
+    assert cost() == 0

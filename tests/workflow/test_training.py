@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import pytest
 
-from phichat.backends.base import Dataset, EvalSpec, Job, Report, TrainSpec
-from phichat.errors import ConfigError, DataError, NotFoundError, UnavailableError
+from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, TrainSpec
+from phichat.errors import ConfigError, DataError, NotFoundError, QuotaError, UnavailableError
 from phichat.events import Event, Metric, Status
-from phichat.runs import Run
+from phichat.runs import FlowSpec, Run
 from phichat.testing.harness import ignore
 from phichat.workflow import Project
 from phichat.workflow import training as training_module
@@ -107,6 +107,40 @@ async def test_another_look_at_a_run_writes_nothing_and_never_goes_back(
     now = {file.name: file.stat() for file in folder.iterdir()}
     for name in ("run.json", "events.jsonl"):
         assert (now[name].st_ino, now[name].st_mtime_ns) == (kept[name].st_ino, kept[name].st_mtime_ns)
+
+
+async def test_no_two_jobs_are_given_the_same_money(
+    jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "budget", 10.0)
+    monkeypatch.setattr(training_module, "QUIET_S", 0.01)
+    jobs.stories |= {name: [Status(state="queued")] for name in ("first", "third")}
+    monkeypatch.setattr(jobs.script, "training", Estimate(usd=(2, 4), usd_rate=1.0, source="a list"))
+    training = opened(jobs, tmp_path)
+
+    async def granted(name: str, max_usd: float | None = None) -> float | None:
+        spec = training.spec(dataset, name=name).model_copy(update={"max_usd": max_usd})
+        run = await training.start(spec, ignore)
+        assert not isinstance(run.spec, FlowSpec)
+        return run.spec.max_usd
+
+    assert await granted("first", 5) == 5
+    assert await granted("second") == 5
+    with monkeypatch.context() as impatient:
+        impatient.setattr(training_module, "FIRST_WORD_S", 0.01)
+        with pytest.raises(QuotaError, match=r"US\$0\.00 of the budget .* US\$10\.00 is set aside"):
+            await granted("third")
+    assert await granted("first") == 5, "it is under way, and its limit is not asked about again"
+    assert training.spending().left == 0
+    # It ends when nobody looks, and has cost nothing.
+    jobs.stories["second"] = [DONE]
+    assert await granted("third") == 5
+    jobs.stories["first"].append(DONE)
+    assert [event async for event in training.watch("first")]
+    exam = await training.start(training.eval_spec(training.ledger.run("first")), ignore)
+    assert isinstance(exam.spec, EvalSpec) and exam.spec.max_usd == 5, "what the third leaves"
+    sent = [(each.name, each.max_usd) for each in jobs.submitted]
+    assert sent == [("first", 5), ("second", 5), ("first", 5), ("third", 5), ("first-eval", 5)]
 
 
 async def test_what_ended_unwatched_is_found_out(jobs: type[Jobs], tmp_path: Path, dataset: Dataset) -> None:

@@ -199,12 +199,15 @@ class Jobs:
         """How long it may run: as configured, or as long as the money lasts."""
         account = self._workspace.account
         longest = int(account.settings.time_limit * 3600)
-        if not isinstance(spec, TrainSpec) or spec.max_usd is None:
+        if spec.max_usd is None:
             return longest
         from phichat.backends.azureml import money
 
-        rate = (await account.estimate(spec)).usd_rate
-        return min(longest, money.longest_seconds(spec.max_usd, rate)) if rate else longest
+        price = await account.price(account.settings.train_size)
+        if price is None:
+            return longest
+        rate = price.high * account.settings.instance_count
+        return min(longest, money.longest_seconds(spec.max_usd, rate))
 
     def _tags(self, spec: TrainSpec | EvalSpec, base: Base) -> dict[str, str]:
         named = spec.base_model if isinstance(spec, TrainSpec) else base.title

@@ -55,7 +55,8 @@ class AzureMLSettings(Settings):
         default=None,
         gt=0,
         examples=[50],
-        description="US dollars that the project may spend; what may cost more is refused.",
+        description="US dollars that jobs and deployments may cost, as far as this machine knows of them; "
+        "what may cost more is refused.",
     )
 
     def serving_size(self, size: str = "") -> str:

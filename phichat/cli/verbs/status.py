@@ -33,8 +33,9 @@ async def _look(args: argparse.Namespace) -> tuple[list[DeploymentState], list[R
     from phichat.cli.options import open_project
 
     async with open_project(args) as project:
+        deployments = await project.deployments()
         alive = await project.resources()
-        return await project.deployments(), alive, project.spending(alive)
+        return deployments, alive, project.spending(alive)
 
 
 def _as_text(deployments: list[DeploymentState], resources: list[Resource], spending: Spending) -> None:
@@ -74,8 +75,12 @@ def told(spending: Spending) -> str:
     """What a project has spent, for people."""
     usd = "at unknown prices" if spending.usd is None else f"US${spending.usd:.2f} by list price"
     line = f"Jobs of this project: {spending.hours:.1f} h, {usd}"
+    if spending.deployed:
+        line += f"; deployments: US${spending.deployed:.2f} until now"
     if spending.usd_per_hour:
         line += f"; what is alive: US${spending.usd_per_hour:.2f} an hour"
+    if spending.promised:
+        line += f"; jobs under way: up to US${spending.promised:.2f} more"
     if spending.left is not None:
         line += f"; left of the budget: US${spending.left:.2f}"
     return f"{line}."
