@@ -26,7 +26,14 @@ from phichat.backends.base import (
     TrainSpec,
     Usage,
 )
-from phichat.errors import BackendError, ConfigError, NotFoundError, PhichatError, PluginError
+from phichat.errors import (
+    BackendError,
+    ConfigError,
+    NotFoundError,
+    PhichatError,
+    PluginError,
+    UnsupportedError,
+)
 from phichat.events import Event, Metric, Piece, Reply, Status
 from phichat.workflow import Project, rollout
 from phichat.workflow import project as project_module
@@ -286,5 +293,5 @@ async def test_only_a_deployment_with_an_endpoint_can_take_over_its_requests(
     project = opened(memory, tmp_path)
     await project.deploy(None, lambda event: None, name="looks/shared")
     assert "looks/shared" in [state.deployment.id for state in await project.deployments()]
-    with pytest.raises(ConfigError, match="No deployment with requests to share is called 'looks/shared'"):
+    with pytest.raises(UnsupportedError, match="shares no requests among deployments"):
         await rollout.shift(project, {"looks/shared": 100}, lambda event: None)

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from phichat.backends.base import Deployment, DeploymentState, Report
-from phichat.errors import ConfigError, NotFoundError
+from phichat.errors import ConfigError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
     from phichat.workflow.project import Project
+
+CHOOSE = "Let another one answer the chats: phichat deploy RUN|MODEL; a single one: chat --deployment NAME"
+"""What to do where deployments share no requests."""
 
 
 async def named(project: Project, name: str) -> Deployment:
@@ -47,9 +50,11 @@ async def shift(project: Project, weights: Mapping[str, int], report: Report) ->
     """Share an endpoint's requests among deployments, named by their id or the last part of it.
 
     Raises:
+        UnsupportedError: the backend shares no requests.
         ConfigError: a name is unknown, or they belong to several endpoints.
         BackendError: the shares are not 100 % together.
     """
+    _sharing(project)
     states = await _ours(project)
     chosen = {_named(states, name): percent for name, percent in weights.items()}
     endpoints = {state.endpoint for state in states if state.deployment.id in chosen}
@@ -67,8 +72,10 @@ async def rollback(project: Project, report: Report) -> DeploymentState:
     One that was interrupted is finished by the next: it does not go back and forth.
 
     Raises:
+        UnsupportedError: the backend shares no requests.
         NotFoundError: there is none.
     """
+    _sharing(project)
     states = await _ours(project)
     serving = await project.serving.current()
     mine = {state.endpoint for state in states if serving and state.deployment.id == serving[0].id}
@@ -90,6 +97,16 @@ async def old(project: Project) -> list[DeploymentState]:
     states = await _ours(project)
     answering = {state.endpoint for state in states if state.endpoint and state.traffic}
     return [state for state in states if state.endpoint in answering and not state.traffic]
+
+
+def _sharing(project: Project) -> None:
+    """See that deployments share requests there.
+
+    Raises:
+        UnsupportedError: each has an address of its own.
+    """
+    if not project.backend.supports("set_traffic"):
+        raise UnsupportedError(f"{project.backend.title} shares no requests among deployments.", CHOOSE)
 
 
 async def _ours(project: Project) -> list[DeploymentState]:

@@ -171,6 +171,12 @@ class Serving:
         current = self._current()
         return _named(current.spec.model) if current else self._base_model
 
+    @property
+    def answering(self) -> str:
+        """The id of the deployment that the chats go to, if it still exists; empty where none was chosen."""
+        current = self._current()
+        return current.deployment.id if current else ""
+
     def model_of(self, deployment: Deployment) -> str | None:
         """The model that a deployment serves; known of the current one."""
         current = self._current()

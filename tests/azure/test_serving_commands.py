@@ -71,7 +71,8 @@ def test_from_a_model_to_nothing_left(empty: Cloud, phichat: Phichat, tiny_phi3:
     assert [len(shares) for shares in given] == [2, 2, 1]
     old, new = first.out.strip(), second.out.strip()
     assert phichat("rollback").out.strip() == old
-    assert phichat("traffic").out.split()[4:6] == ["100", "%"]
+    answering = phichat("traffic").out.splitlines()[1].split()
+    assert answering[0] == old and answering[2:6] == ["yes", "yes", "100", "%"]
     forth = json.loads(phichat("rollback", "--json").out.splitlines()[-1])
     assert (forth["kind"], forth["deployment"]["id"], forth["traffic"]) == ("deployment", new, 100)
     short = [name.partition("/")[2] for name in (old, new)]

@@ -27,9 +27,26 @@ def test_what_is_free_is_deployed_at_once(phichat: Run, project: Path) -> None:
     assert (done.code, done.out) == (0, "polly\n")
     assert phichat("deploy", "smollm2", "--name", "second").out == "second\n"
     rows = [line.split() for line in phichat("status").out.splitlines()]
-    assert rows[1] == ["polly", str(project / "model"), "yes", "100", "%"]
-    assert rows[2] == ["second", "smollm2", "yes", "100", "%"]
+    assert rows[1] == ["polly", str(project / "model"), "yes"]
+    assert rows[2] == ["second", "smollm2", "yes", "yes"], "what was deployed last is the current one"
     assert rows[-2:] == [["polly", "parrot", "awake", "free"], ["second", "parrot", "awake", "free"]]
+
+
+def test_where_requests_are_not_shared_there_is_no_traffic(phichat: Run) -> None:
+    phichat("deploy")
+    phichat("deploy", "smollm2", "--name", "second")
+    told = "A parrot shares no requests among deployments."
+    shown = phichat("traffic")
+    assert shown.code == 0 and "%" not in shown.out and "TRAFFIC" not in shown.out
+    assert shown.err.startswith(f"{told} Let another one answer the chats: phichat deploy RUN|MODEL")
+    for line in (["traffic", "polly=50", "second=50"], ["rollback"]):
+        done = phichat(*line)
+        assert (done.code, done.out) == (1, "")
+        assert done.err.startswith(f"phichat: {told}\n  Let another one answer the chats: phichat deploy")
+    lines = [json.loads(line) for line in phichat("status", "--json").out.splitlines()]
+    assert [line["current"] for line in lines if line["kind"] == "deployment"] == [False, True]
+    phichat("deploy")
+    assert phichat("status").out.splitlines()[1].split()[2:] == ["yes", "yes"], "it answers again"
 
 
 def test_what_costs_money_is_asked_about(phichat: Run) -> None:

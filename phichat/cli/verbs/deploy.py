@@ -46,10 +46,11 @@ def run(args: argparse.Namespace) -> int:
 
 async def _deploy(args: argparse.Namespace) -> int:
     from phichat.backends.base import Job
+    from phichat.cli.deployed import as_json
     from phichat.cli.forecast import show_steps, tell_cost
     from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import confirmed, narrate, out, out_json
+    from phichat.cli.terminal import confirmed, narrate, out
     from phichat.workflow.estimates import price
     from phichat.workflow.rollout import state_of
 
@@ -77,7 +78,7 @@ async def _deploy(args: argparse.Namespace) -> int:
                 narrate("  phichat status shows it, phichat down deletes it")
             raise
         if args.json:
-            out_json("deployment", (await state_of(project, deployment)).model_dump())
+            as_json([await state_of(project, deployment)], project.serving.answering)
         else:
             out(deployment.id)
         return 0

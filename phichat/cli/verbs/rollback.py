@@ -26,16 +26,17 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _rollback(args: argparse.Namespace) -> int:
+    from phichat.cli.deployed import as_json
     from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import out, out_json
+    from phichat.cli.terminal import out
     from phichat.workflow.rollout import rollback, state_of
 
     async with open_project(args) as project:
         with reported(args.json) as report:
             deployment = (await rollback(project, report)).deployment
         if args.json:
-            out_json("deployment", (await state_of(project, deployment)).model_dump())
+            as_json([await state_of(project, deployment)], project.serving.answering)
         else:
             out(deployment.id)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from phichat.cli.parser import Parser
 
@@ -24,51 +24,57 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         PhichatError: the backend could not be asked.
     """
-    deployments, resources, spending = asyncio.run(_look(args))
-    (_as_json if args.json else _as_text)(deployments, resources, spending)
+    looked = asyncio.run(_look(args))
+    (_as_json if args.json else _as_text)(looked)
     return 0
 
 
-async def _look(args: argparse.Namespace) -> tuple[list[DeploymentState], list[Resource], Spending]:
+class _Looked(NamedTuple):
+    """What there is."""
+
+    deployments: list[DeploymentState]
+    current: str
+    """The id of the one that the chats go to; or empty."""
+    resources: list[Resource]
+    spending: Spending
+
+
+async def _look(args: argparse.Namespace) -> _Looked:
     from phichat.cli.options import open_project
 
     async with open_project(args) as project:
         deployments = await project.deployments()
         alive = await project.resources()
-        return deployments, alive, project.spending(alive)
+        return _Looked(deployments, project.serving.answering, alive, project.spending(alive))
 
 
-def _as_text(deployments: list[DeploymentState], resources: list[Resource], spending: Spending) -> None:
+def _as_text(looked: _Looked) -> None:
+    from phichat.cli.deployed import show
     from phichat.cli.terminal import narrate, out, table
     from phichat.workflow.estimates import hourly
 
-    if deployments:
-        rows = [("DEPLOYMENT", "MODEL", "HEALTHY", "TRAFFIC", "")]
-        for state in deployments:
-            healthy = "yes" if state.healthy else "no"
-            rows.append((state.deployment.id, state.model, healthy, f"{state.traffic} %", state.detail))
-        out(table(rows))
-    if resources:
-        if deployments:
+    if looked.deployments:
+        show(looked.deployments, looked.current)
+    if looked.resources:
+        if looked.deployments:
             out("")
-        alive = [(each.name, each.kind, each.state, hourly(each.usd_per_hour)) for each in resources]
+        alive = [(each.name, each.kind, each.state, hourly(each.usd_per_hour)) for each in looked.resources]
         out(table([("ALIVE", "KIND", "STATE", "COST"), *alive]))
     else:
         narrate("Nothing is alive.")
-    if not spending.free:
-        narrate(told(spending))
+    if not looked.spending.free:
+        narrate(told(looked.spending))
 
 
-def _as_json(deployments: list[DeploymentState], resources: list[Resource], spending: Spending) -> None:
+def _as_json(looked: _Looked) -> None:
+    from phichat.cli.deployed import as_json
     from phichat.cli.terminal import out_json
 
-    for state in deployments:
-        out_json("deployment", state.model_dump())
-    for resource in resources:
+    as_json(looked.deployments, looked.current)
+    for resource in looked.resources:
         told = resource.model_dump()
         out_json("resource", {"type": told.pop("kind"), **told})
-
-    out_json("spending", spending.model_dump())
+    out_json("spending", looked.spending.model_dump())
 
 
 def told(spending: Spending) -> str:

@@ -33,10 +33,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _traffic(args: argparse.Namespace) -> int:
+    from phichat.cli.deployed import as_json, show
     from phichat.cli.narration import reported
     from phichat.cli.options import open_project
-    from phichat.cli.terminal import narrate, out, out_json, table
-    from phichat.workflow.rollout import shift
+    from phichat.cli.terminal import narrate
+    from phichat.workflow.rollout import CHOOSE, shift
 
     async with open_project(args) as project:
         if args.shares:
@@ -46,12 +47,9 @@ async def _traffic(args: argparse.Namespace) -> int:
         if not states:
             narrate("Nothing is deployed.")
             return 0
-        if args.json:
-            for state in states:
-                out_json("deployment", state.model_dump())
-            return 0
-        rows = [(each.deployment.id, f"{each.traffic} %", each.model, each.detail) for each in states]
-        out(table([("DEPLOYMENT", "TRAFFIC", "MODEL", ""), *rows]))
+        (as_json if args.json else show)(states, project.serving.answering)
+        if not project.backend.supports("set_traffic"):
+            narrate(f"{project.backend.title} shares no requests among deployments. {CHOOSE}")
     return 0
 
 
