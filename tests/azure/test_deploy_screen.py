@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
+from phichat.backends.azureml import arm
 from tests.azure.driven import application, backend_of, deploy, make_project, note, project_of, shows
 from tests.azure.serving import Played, play_containers, trained
 from tests.azure.standin.cloud import Cloud
 from tests.azure.standin.faults import Fault, instead
-from tests.azure.standin.others import SAYS, MLflow
+from tests.azure.standin.others import SAYS, MLflow, Stuck
 from tests.azure.standin.wire import error
 from tests.azure.test_others import have
 from tests.azure.training import small_trainer
@@ -121,6 +122,26 @@ async def test_requests_are_shared_shifted_and_rolled_back(cloud: Cloud, pilot: 
     await shows(pilot, "is gone.")
     await until(pilot, lambda: len(deploy(pilot).states) == 1)
     assert shares(cloud) == {"second": 100}
+
+
+async def test_while_azure_makes_one_the_other_is_asked_and_its_log_read(
+    cloud: Cloud, pilot: Pilot[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await deployed(pilot, down=1)
+    cloud.endpoints.instead.append(Stuck())
+    monkeypatch.setattr(cloud.endpoints, "patience", 100_000)
+    monkeypatch.setattr(arm, "PATIENCE", 100_000)
+    await pilot.press("n", "enter")
+    await shows(pilot, "Go on?")
+    await pilot.press("enter")
+    await shows(pilot, "◐ deployment", "◐ deploying")
+    await pilot.press("t")
+    await shows(pilot, "answered, first token after", "Yes.", "◐ deployment")
+    await pilot.press("l")
+    await shows(pilot, "has written", "◐ deployment", "◐ deploying")
+    await pilot.press("escape")
+    await shows(pilot, "Stopped. What runs already runs on.")
+    assert shares(cloud) == {"first": 100}
 
 
 async def test_one_that_cannot_be_made_says_why_and_shows_its_log(
