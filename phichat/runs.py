@@ -47,6 +47,10 @@ class Run(Value):
     A batch through a flow never has one."""
     created: float = Field(default_factory=time.time)
     """Seconds since the epoch."""
+    begun: float | None = None
+    """When its last attempt was asked for; None: that was the first one."""
+    worked: float = 0.0
+    """Seconds that the attempts before that one took."""
     ended: float | None = None
     state: State = "queued"
     detail: str = ""
@@ -64,6 +68,19 @@ class Run(Value):
         """Whether it has ended, well or not."""
         return Status(state=self.state).finished
 
+    @property
+    def asked(self) -> float:
+        """When it was asked for last, in seconds since the epoch."""
+        return self.created if self.begun is None else self.begun
+
+    def again(self, at: float) -> Run:
+        """The run as one that is asked for at a moment: what lay idle since it ended does not count."""
+        if self.job is None:
+            return self.model_copy(update={"begun": at})
+        if self.ended is None:
+            return self
+        return self.model_copy(update={"begun": at, "worked": self.worked + self.ended - self.asked})
+
 
 class Ledger:
     """The runs of a project, in one folder; safe for several processes at once."""
@@ -72,9 +89,9 @@ class Ledger:
         self.directory = directory
 
     def runs(self) -> list[Run]:
-        """Every run that can be read, the newest first."""
+        """Every run that can be read, the one that was asked for last first."""
         found = (self._read(path) for path in self.directory.glob("*/run.json"))
-        return sorted((run for run in found if run is not None), key=lambda run: run.created, reverse=True)
+        return sorted((run for run in found if run is not None), key=lambda run: run.asked, reverse=True)
 
     def run(self, name: str) -> Run:
         """The run of that name.
@@ -100,10 +117,23 @@ class Ledger:
                 return run
         raise NotFoundError("Nothing was trained yet.", "phichat train")
 
+    def going(self, backend: str) -> Run | None:
+        """The run that is under way on a backend, the one that was asked for last if there are several."""
+        return next(
+            (run for run in self.runs() if run.job and not run.finished and run.backend == backend), None
+        )
+
     def write(self, run: Run) -> Run:
         """Keep a run as it is now; returns it."""
         with self._lock(run.name):
             return self._write(run)
+
+    def forget(self, name: str) -> None:
+        """Keep nothing of a run that no backend has taken."""
+        with self._lock(name):
+            run = self._read(self.directory / name / "run.json")
+            if run is not None and run.job is None:
+                (self.directory / name / "run.json").unlink()
 
     def note(self, name: str, status: Status) -> None:
         """Keep what an event of a run's story says of its state, unless something newer is known.

@@ -82,18 +82,20 @@ class Meter:
     def __init__(self, run: Run) -> None:
         self._run = run
         self._began: float | None = None
+        self._heard = 0.0
+        """When the last word of the attempt came."""
         self._seconds = 0.0
         """Of the attempts that have ended."""
 
     def feed(self, event: Event) -> None:
         """Take in one event: it costs from the first word that it runs to the end of that attempt."""
-        if not isinstance(event, Status):
-            return
-        if event.state == "running":
+        if isinstance(event, Status) and event.state == "running":
             self._began = event.at if self._began is None else self._began
-        elif self._began is not None:
-            self._seconds += event.at - self._began
+        elif isinstance(event, Status) and self._began is not None:
+            # Another attempt says that the one before has ended, but not when.
+            self._seconds += (event.at if event.finished else self._heard) - self._began
             self._began = None
+        self._heard = event.at
 
     def cost(self, at: float) -> Cost:
         """What it has cost until a moment, in seconds since the epoch."""

@@ -10,10 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from phichat import models
+from phichat.backends.absent import no_model
 from phichat.backends.base import AnyBackend, Dataset, EvalSpec, Job, Report, TrainSpec
 from phichat.config import Config
 from phichat.config.secret import offer_hf_token
-from phichat.errors import ConfigError, DataError, NotFoundError, PhichatError
+from phichat.errors import (
+    AuthError,
+    ConfigError,
+    DataError,
+    NotFoundError,
+    PhichatError,
+    QuotaError,
+    UnsupportedError,
+)
 from phichat.events import Event, Status
 from phichat.runs import NAME, FlowSpec, Ledger, Run, Spec, run_name
 from phichat.workflow.course import Course
@@ -29,6 +38,8 @@ if TYPE_CHECKING:
 
 FIRST_WORD_S, QUIET_S = 10.0, 1.0
 """How long a backend may take to begin the story of a run, and to go on, before it counts as told for now."""
+REFUSED = (AuthError, NotFoundError, QuotaError, UnsupportedError)
+"""Errors after which nobody has taken a job: in others it may have arrived all the same."""
 BREATH = 100
 """Events of a story known already after which others get their turn."""
 FREE = frozenset(
@@ -108,22 +119,21 @@ class Training:
         run = await self._afforded(self._known(spec))
         assert not isinstance(run.spec, FlowSpec), "a batch through a flow is nobody's to continue"
         spec = run.spec
+        new = not any(each.name == run.name for each in self.ledger.runs())
+        asked = time.time()
         # Written before the call: whatever happens in it, the next one finds the job by the same name.
         run = self.ledger.write(run)
         if isinstance(spec, TrainSpec):
             await offer_token(spec.base_model)
         try:
             job = await self._guard.call(self._backend().submit(spec, report))
-        except NotFoundError as error:
-            if run.job is None:  # what it needs is not there: nobody has taken it, or ever will
-                ended = {"state": "failed", "detail": error.message, "ended": time.time()}
-                self.ledger.write(run.model_copy(update=ended))
+        except REFUSED as error:
+            self._refused(run, error, new=new)
             raise
         if run.job == job and run.state == "succeeded":
             return run
-        return self.ledger.write(
-            run.model_copy(update={"job": job, "state": "running", "detail": "", "ended": None})
-        )
+        going = {"job": job, "state": "running", "detail": "", "ended": None}
+        return self.ledger.write((run if new else run.again(asked)).model_copy(update=going))
 
     def run(self, name: str | None = None) -> Run:
         """The run of that name, or the newest training; on this backend.
@@ -135,6 +145,18 @@ class Training:
         if name is None:
             return self.ledger.newest(self._config.backend)
         return self._here(self.ledger.run(name))
+
+    async def meant(self, name: str | None = None) -> Run:
+        """The run of that name; without one what is under way, else the newest training.
+
+        Raises:
+            NotFoundError: there is none.
+            ConfigError: it is on another backend.
+        """
+        if name is not None:
+            return self.run(name)
+        await self.refresh()
+        return self.ledger.going(self._config.backend) or self.run()
 
     async def newest_success(self, base_model: str | None = None) -> Run | None:
         """The newest training that succeeded, of any base model or of one, after a look at the others."""
@@ -187,7 +209,11 @@ class Training:
     async def cancel(self, name: str) -> None:
         """End a run; one that is finished stays as it is."""
         run = self.ledger.run(name)
-        if not run.finished:
+        if run.finished:
+            return
+        if run.job is None and not isinstance(run.spec, FlowSpec):
+            await self._give_up(self._here(run))
+        else:
             await self._guard.call(self._backend().cancel(self.job(run)))
 
     async def fetch(self, name: str, directory: Path, report: Report) -> Path:
@@ -249,6 +275,15 @@ class Training:
         name = _evaluation_name(run)
         return EvalSpec(name=name, model=self.job(run), dataset=run.spec.dataset, settings=settings)
 
+    def evaluable(self, run: Run) -> None:
+        """Look whether a run can have made a model, before anything is asked or begun.
+
+        Raises:
+            NotFoundError: it has ended without one.
+        """
+        if run.state in ("failed", "cancelled") and isinstance(run.spec, TrainSpec):
+            raise no_model(run.name, run.state)
+
     def job(self, run: Run) -> Job:
         """The backend's own reference to a run.
 
@@ -290,6 +325,21 @@ class Training:
         """See which jobs have ended meanwhile: what was set aside for them is left of the budget again."""
         if self.budget is not None and (await asyncio.to_thread(self.spending)).promised:
             await self.refresh()
+
+    def _refused(self, run: Run, error: PhichatError, *, new: bool) -> None:
+        """Keep no run that nobody has taken, or ever will; an earlier try may have arrived all the same."""
+        if new:
+            self.ledger.forget(run.name)
+        elif run.job is None and isinstance(error, NotFoundError):  # what it needs is not there
+            ended = {"state": "failed", "detail": error.message, "ended": time.time()}
+            self.ledger.write(run.model_copy(update=ended))
+
+    async def _give_up(self, run: Run) -> None:
+        """End a run of which nobody knows whether it has reached the backend."""
+        with contextlib.suppress(NotFoundError):
+            await self._guard.call(self._backend().cancel(Job(id=run.name)))
+        ended = {"state": "cancelled", "detail": "The backend never confirmed it.", "ended": time.time()}
+        self.ledger.write(run.model_copy(update=ended))
 
     async def _afforded(self, run: Run) -> Run:
         """The run with its price and its limit; one that is under way already is not asked about again."""
@@ -377,10 +427,15 @@ async def offer_token(model: Job | str) -> None:
 
 
 def took(run: Run) -> float | None:
-    """Seconds from the request to the end, or to now; None for one that ended nobody knows when."""
+    """Seconds that its attempts took, each from its request to its end, or to now.
+
+    None for one that ended nobody knows when, and for one that has not begun.
+    """
     if run.ended:
-        return run.ended - run.created
-    return None if run.finished else time.time() - run.created
+        return run.worked + run.ended - run.asked
+    if run.finished or (run.job is None and not isinstance(run.spec, FlowSpec)):
+        return None
+    return run.worked + time.time() - run.asked
 
 
 def _limited(run: Run, spec: TrainSpec | EvalSpec, limit: float | None) -> Run:

@@ -57,6 +57,32 @@ def test_a_run_is_seen_to_have_ended_though_nobody_watched(phichat: Run, school:
     assert phichat("runs").out.splitlines()[1].split()[:2] == ["alone", "succeeded"]
 
 
+def test_what_is_under_way_is_what_cancel_means(phichat: Run, school: Path) -> None:
+    phichat("train", "--name", "mine", "--set", "backends.pupil.ends=failed")
+    phichat("train", "--name", "other", "--seed", "1")
+    ledger = school / ".phichat" / "runs" / "mine" / "run.json"
+    told = json.loads(ledger.read_text("utf-8"))
+    ledger.write_text(json.dumps({**told, "state": "running", "ended": None}), encoding="utf-8")
+    slow = ("--set", "backends.pupil.slow=forever")
+    done = phichat("cancel", "other", *slow)
+    assert (done.code, done.out) == (1, "other\n")
+    assert done.err.endswith("it succeeded.\n  But mine is under way. To end it: phichat cancel mine\n")
+    done = phichat("cancel", *slow)
+    assert (done.code, done.out) == (0, "mine\n")
+    assert phichat("cancel", "other").code == 0, "nothing is missed"
+
+
+def test_a_run_without_a_model_is_not_evaluated(phichat: Run, school: Path) -> None:
+    phichat("train", "--name", "poor", *UNEXAMINED, "--set", "backends.pupil.ends=cancelled")
+    done = phichat("eval", "poor", *UNEXAMINED)
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "phichat: The run 'poor' was cancelled: it has made no model.\n"
+        "  To train on from its last checkpoint: phichat train --name poor\n"
+    )
+    assert len(phichat("runs").out.splitlines()) == 2, "no run of an evaluation"
+
+
 def test_runs_as_json(phichat: Run, school: Path) -> None:
     phichat("train", "--name", "one")
     (line,) = phichat("runs", "--json").out.splitlines()

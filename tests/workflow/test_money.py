@@ -54,6 +54,13 @@ def test_a_run_costs_what_it_ran_and_not_what_it_waited(tmp_path: Path) -> None:
     assert spent(ledger, "local") == Cost(hours=0.0, usd=0.0)
 
 
+def test_what_lies_between_two_attempts_costs_nothing(tmp_path: Path) -> None:
+    story = [*STORY[:5], Status(state="preparing", detail="Started again.", at=9000), STORY[-1]]
+    ledger, run = ledger_of(tmp_path, story, priced=True, usd_rate=3.0, state="succeeded", ended=13_600)
+    # Nobody has seen how the first attempt ended: its last word came at 2000.
+    assert cost(ledger, run).hours == pytest.approx((1000 + 3600) / 3600)
+
+
 def test_a_run_that_goes_on_costs_until_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger, run = ledger_of(tmp_path, STORY, priced=True, usd_rate=3.0, state="running")
     monkeypatch.setattr("time.time", lambda: 11_800.0)

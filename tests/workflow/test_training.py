@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 
 from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, TrainSpec
-from phichat.errors import ConfigError, DataError, NotFoundError, QuotaError, UnavailableError
+from phichat.errors import AuthError, ConfigError, DataError, NotFoundError, QuotaError, UnavailableError
 from phichat.events import Event, Metric, Status
 from phichat.runs import FlowSpec, Run
 from phichat.testing.harness import ignore
@@ -254,8 +254,62 @@ async def test_a_run_that_never_reached_the_backend_says_so(
     with pytest.raises(NotFoundError, match="never reached the backend"):
         async for _ in training.watch("lost"):
             pass
-    with pytest.raises(NotFoundError, match="never reached the backend"):
-        await training.cancel("lost")
+
+
+async def test_what_the_backend_never_confirmed_can_be_ended(
+    jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = opened(jobs, tmp_path)
+    lost = training.ledger.write(Run(name="lost", backend="local", spec=training.spec(dataset, name="lost")))
+    assert took(lost) is None, "nothing runs"
+    await training.cancel("lost")
+    assert (jobs.cancelled, training.run("lost").state) == (["lost"], "cancelled"), "it may have arrived"
+
+    async def unknown(_self: Jobs, _job: Job) -> None:
+        raise NotFoundError("There is no such job.")
+
+    monkeypatch.setattr(jobs, "cancel", unknown)
+    training.ledger.write(lost)
+    await training.cancel("lost")
+    assert training.run("lost").state == "cancelled"
+
+
+async def test_what_was_refused_leaves_nothing_behind(
+    jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training = opened(jobs, tmp_path)
+
+    async def refuse(_self: Jobs, _spec: TrainSpec, _report: Report) -> Job:
+        raise AuthError("You are not signed in.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "submit", refuse)
+        with pytest.raises(AuthError):
+            await trained(training, dataset)
+    assert training.ledger.runs() == []
+    assert (await trained(training, dataset)).state == "running"
+
+
+async def test_a_run_that_goes_on_is_the_one_that_is_meant(
+    jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_module, "FIRST_WORD_S", 0.1)
+    jobs.stories |= {"mine": [Status(state="cancelled", at=time.time() + 60)], "other": [DONE]}
+    training = opened(jobs, tmp_path)
+    for name in ("mine", "other"):
+        await trained(training, dataset, name)
+        async for _ in training.watch(name):
+            pass
+    assert (await training.meant()).name == "other", "nothing is under way"
+    idle = training.ledger.run("mine")
+    training.ledger.write(idle.model_copy(update={"created": idle.created - 1000, "ended": idle.created}))
+    jobs.stories["mine"] = []
+    again = await trained(training, dataset)
+    assert (await training.meant()).name == "mine"
+    assert [run.name for run in training.ledger.runs()] == ["mine", "other"]
+    assert again.worked == pytest.approx(1000) and again.begun is not None
+    ended = again.model_copy(update={"state": "succeeded", "ended": again.begun + 120})
+    assert took(ended) == pytest.approx(1120)
 
 
 async def test_a_finished_run_is_not_cancelled(jobs: type[Jobs], tmp_path: Path, dataset: Dataset) -> None:

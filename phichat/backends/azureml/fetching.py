@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from phichat.backends.absent import no_model
 from phichat.backends.azureml.command import run_folder
 from phichat.backends.azureml.storage import stopping
-from phichat.errors import BackendError, NotFoundError
+from phichat.errors import BackendError
 from phichat.events import Progress, Step
 from phichat.models.refs import fault_of
 
@@ -29,7 +30,7 @@ async def fetch(workspace: Workspace, jobs: Jobs, name: str, directory: Path, re
     Raises:
         NotFoundError: there is no such run, or it has made no model.
     """
-    await jobs.attempts(name)
+    last = (await jobs.attempts(name))[-1]
     report(Step(name="fetch", state="running", detail=str(directory)))
     if await asyncio.to_thread(_holds_something_else, directory):
         raise BackendError(f"{directory} is not empty, and is no model of phichat's.", "Name another folder.")
@@ -38,7 +39,7 @@ async def fetch(workspace: Workspace, jobs: Jobs, name: str, directory: Path, re
         top = f"{run_folder(name)}/model"
         found = await workspace.run("list the model's files", lambda: storage.found(top))
         if FACTS not in found:
-            raise NotFoundError(f"The job {name!r} has made no model yet.", f"phichat watch {name}")
+            raise no_model(name, last.state)
         # Beside the target, and named after the run: what is half there is found again.
         partial = directory.with_name(f".{directory.name}.{name}.partial")
         await _bring(workspace, storage, top, found, partial, report)

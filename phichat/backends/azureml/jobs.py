@@ -9,12 +9,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from phichat.backends.absent import no_model
 from phichat.backends.azureml import arm as waiting
 from phichat.backends.azureml import assets, command, compute, environment, needs
 from phichat.backends.azureml.assets import Base
 from phichat.backends.azureml.storage import uri
 from phichat.backends.base import EvalSpec, Job, TrainSpec
-from phichat.errors import BackendError, NotFoundError, UnavailableError
+from phichat.errors import BackendError, NotFoundError, UnavailableError, UnsupportedError
 from phichat.events import Status, Step, unheard
 
 if TYPE_CHECKING:
@@ -145,8 +146,7 @@ class Jobs:
             raise NotFoundError("An evaluation needs a trained model and held-out rows.", "phichat train")
         trained = (await self.attempts(spec.model.id))[-1]
         if trained.state != "completed":
-            told = f"The job {spec.model.id!r} has made no model yet."
-            raise NotFoundError(told, f"phichat watch {spec.model.id}")
+            raise no_model(spec.model.id, trained.state)
         return await assets.base(trained.tags["phichat-base"], report, pull=pull)
 
     async def _start(
@@ -243,7 +243,7 @@ class Jobs:
 
     def _legal(self, name: str) -> None:
         if not _NAME.fullmatch(name) or "__" in name:
-            raise BackendError(
+            raise UnsupportedError(
                 f"{name!r} is no name for a job on Azure.", "Use letters, digits, - and _, but no __."
             )
 

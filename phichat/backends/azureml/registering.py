@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from phichat import models
+from phichat.backends.absent import no_model
 from phichat.backends.azureml import assets
 from phichat.backends.azureml.assets import TOP, Asset
 from phichat.backends.azureml.command import run_folder
@@ -61,8 +62,7 @@ async def model_of(spec: DeploySpec, jobs: Jobs, report: Report, *, pull: bool) 
     if isinstance(spec.model, Job):
         last = (await jobs.attempts(spec.model.id))[-1]
         if last.state != "completed":
-            told = f"The job {spec.model.id!r} has made no model yet."
-            raise NotFoundError(told, f"phichat watch {spec.model.id}")
+            raise no_model(spec.model.id, last.state)
         return Model(spec.model.id, spec.model.id, str(last.number), last, None)
     try:
         ref = await asyncio.to_thread(models.resolve, spec.model)

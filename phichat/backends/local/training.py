@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from phichat import models
+from phichat.backends.absent import no_model
 from phichat.backends.base import Dataset, Estimate, EvalSpec, Job, Report, Resource, TrainSpec
 from phichat.backends.local import fetching
 from phichat.backends.local.forecast import forecast, gpu_free, lacking, on_gpu, speeds
@@ -93,7 +94,7 @@ class Training:
         self.jobs.command(name)
         folder = self._output(name) / "model"
         if not folder.is_dir():
-            raise NotFoundError(f"The job {name!r} has made no model yet.", f"phichat watch {name}")
+            raise no_model(name, self.jobs.status(name).state)
         return folder
 
     async def fetch(self, name: str, directory: Path, report: Report) -> Path:

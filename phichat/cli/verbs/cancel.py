@@ -11,13 +11,16 @@ from phichat.cli.parser import Parser
 def arguments(parser: Parser) -> None:
     """Take the run."""
     parser.add_argument(
-        "name", metavar="RUN", nargs="?", help="as 'phichat runs' shows it; default: the newest"
+        "name",
+        metavar="RUN",
+        nargs="?",
+        help="as 'phichat runs' shows it; default: what is under way, else the newest",
     )
     parser.add_argument("--json", action="store_true", help="the run as a JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
-    """End the run; one that is finished stays as it is.
+    """End the run; one that is finished stays as it is: 1 if another one is under way then.
 
     Raises:
         NotFoundError: there is no such run.
@@ -30,10 +33,11 @@ async def _cancel(args: argparse.Namespace) -> int:
     from phichat.cli.terminal import narrate, out, out_json
 
     async with open_project(args) as project:
-        name = project.training.run(args.name).name
+        name = (await project.training.meant(args.name)).name
         await project.cancel(name)
         await project.training.refresh()
         run = project.training.run(name)
+        other = project.training.ledger.going(run.backend)
     state = run.state
     if state == "cancelled":
         narrate(f"{name} is cancelled. To go on from its last checkpoint: the same 'phichat train' again")
@@ -41,8 +45,11 @@ async def _cancel(args: argparse.Namespace) -> int:
         narrate(
             f"{name} is not cancelled: it {'is ' if state not in ('succeeded', 'failed') else ''}{state}."
         )
+    missed = other if state in ("succeeded", "failed") else None
+    if missed:
+        narrate(f"  But {missed.name} is under way. To end it: phichat cancel {missed.name}")
     if args.json:
         out_json("run", run.model_dump(mode="json"))
     else:
         out(name)
-    return 0
+    return 1 if missed else 0

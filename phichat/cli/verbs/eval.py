@@ -50,6 +50,8 @@ async def _eval(args: argparse.Namespace) -> int:
         newest = await project.training.newest_success()
         chosen = newest if newest and not args.name else project.training.run(args.name)
         found = project.training.evaluation(chosen)
+        if found is None:
+            project.training.evaluable(chosen)
         if found is None and _agreed(chosen, args.yes):
             found = await _measured(project, chosen, args.json)
     if found is None:

@@ -20,7 +20,7 @@ def arguments(parser: Parser) -> None:
         "name",
         metavar="RUN|DEPLOYMENT",
         nargs="?",
-        help="as 'phichat runs' or 'phichat status' shows it; default: the newest run",
+        help="as 'phichat runs' or 'phichat status' shows it; default: the run under way, else the newest",
     )
 
 
@@ -52,7 +52,7 @@ async def _lines(project: Project, name: str | None) -> AsyncGenerator[str, None
     from phichat.workflow.rollout import named
 
     try:
-        return project.training.logs(project.training.run(name).name)
+        return project.training.logs((await project.training.meant(name)).name)
     except NotFoundError:
         known = [state.deployment.id for state in await project.deployments()] if name else []
         if name is None or not any(name in (each, each.rpartition("/")[2]) for each in known):

@@ -69,7 +69,7 @@ def _row(ledger: Ledger, run: Run) -> tuple[str, ...]:
         run.state,
         _model(run),
         run.backend,
-        time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created)),
+        time.strftime("%Y-%m-%d %H:%M", time.localtime(run.asked)),
         "" if seconds is None else duration(seconds),
         f"{losses[0]:.3f} → {min(losses):.3f}" if losses else "",
     )

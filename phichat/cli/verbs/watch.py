@@ -11,7 +11,10 @@ from phichat.cli.parser import Parser
 def arguments(parser: Parser) -> None:
     """Take the run."""
     parser.add_argument(
-        "name", metavar="RUN", nargs="?", help="as 'phichat runs' shows it; default: the newest"
+        "name",
+        metavar="RUN",
+        nargs="?",
+        help="as 'phichat runs' shows it; default: what is under way, else the newest",
     )
     parser.add_argument("--json", action="store_true", help="events, one JSON object a line")
 
@@ -31,7 +34,7 @@ async def _watch(args: argparse.Namespace) -> int:
     from phichat.cli.verdict import tell_end
 
     async with open_project(args) as project:
-        name = project.training.run(args.name).name
+        name = (await project.training.meant(args.name)).name
         status = await follow(project, name, args.json)
         tell_end(project, name, status)
     return 0 if status.state == "succeeded" else 1

@@ -140,6 +140,6 @@ def _more(run: Run) -> list[Content]:
     seconds = took(run)
     return [
         Content(short_name(run.spec.base_model)),
-        Content(time.strftime("%Y-%m-%d %H:%M", time.localtime(run.created))),
+        Content(time.strftime("%Y-%m-%d %H:%M", time.localtime(run.asked))),
         Content("" if seconds is None else duration(seconds)),
     ]
