@@ -40,7 +40,7 @@ from phichat.workflow.conversations import Conversations
 from phichat.workflow.deployed import prices
 from phichat.workflow.guard import Guard, bounded
 from phichat.workflow.keeping import StoreName, check_history, move_history, open_history
-from phichat.workflow.money import Spending, affordable
+from phichat.workflow.money import Spending, affordable, most
 from phichat.workflow.serving import Serving
 from phichat.workflow.training import Training
 
@@ -184,8 +184,9 @@ class Project:
         """What training or deploying would cost; nothing is known where the backend cannot say."""
         if not self.backend.supports("estimate"):
             return Estimate()
-        await self.training.settle()
-        return await self._guard.call(self.backend.estimate(spec))
+        found = await self._guard.call(self.backend.estimate(spec))
+        await self.training.settle(most(found, spec))
+        return found
 
     def affordable(
         self, estimate: Estimate, spec: TrainSpec | DeploySpec, max_usd: float | None = None

@@ -321,9 +321,15 @@ class Training:
             budget=self.budget,
         )
 
-    async def settle(self) -> None:
-        """See which jobs have ended meanwhile: what was set aside for them is left of the budget again."""
-        if self.budget is not None and (await asyncio.to_thread(self.spending)).promised:
+    async def settle(self, needed: float | None = None) -> None:
+        """See which jobs have ended meanwhile: what was set aside for them is left of the budget again.
+
+        `needed`: nobody looks as long as so much is left.
+        """
+        if self.budget is None:
+            return
+        told = await asyncio.to_thread(self.spending)
+        if told.promised and (needed is None or needed > (told.left or 0.0)):
             await self.refresh()
 
     def _refused(self, run: Run, error: PhichatError, *, new: bool) -> None:

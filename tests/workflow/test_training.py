@@ -143,6 +143,19 @@ async def test_no_two_jobs_are_given_the_same_money(
     assert sent == [("first", 5), ("second", 5), ("first", 5), ("third", 5), ("first-eval", 5)]
 
 
+async def test_who_asks_for_a_price_is_not_refused_for_a_job_that_has_ended(
+    jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Training, "budget", 10.0)
+    monkeypatch.setattr(jobs.script, "training", Estimate(usd=(2, 4), usd_rate=1.0, source="a list"))
+    project = Project.open(tmp_path, environ=os.environ, registry=OneBackend(jobs))
+    await trained(project.training, dataset, "first")
+    assert project.training.spending().left == 0
+    jobs.stories["first"] = [DONE]
+    spec = project.training.spec(dataset, name="second")
+    assert project.affordable(await project.estimate(spec), spec) == 10
+
+
 async def test_what_ended_unwatched_is_found_out(jobs: type[Jobs], tmp_path: Path, dataset: Dataset) -> None:
     jobs.stories |= {"done": [*RUNNING, DONE], "on": RUNNING}
     training = opened(jobs, tmp_path)
