@@ -9,6 +9,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from typing import TextIO
 
 from phichat.cli.characters import suited
 from phichat.errors import PhichatError, of_the_disk
@@ -33,7 +34,7 @@ def guarded(run: Callable[[], int]) -> int:
     except SystemExit as end:  # argparse, after --help and --version
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
-        sys.stderr.write("\n")
+        say("\n")
         return INTERRUPTED
     except PhichatError as error:
         tell(error)
@@ -66,8 +67,17 @@ def _interrupt(_number: int, _frame: object) -> None:
 def tell(error: PhichatError) -> None:
     """Say an error on standard error, secrets masked."""
     hint = f"\n  {error.hint}" if error.hint else ""
-    told = f"phichat: {_redacted(error.message)}{_redacted(hint)}\n"
-    sys.stderr.write(suited(told, sys.stderr))
+    say(suited(f"phichat: {_redacted(error.message)}{_redacted(hint)}\n", sys.stderr))
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Write to standard error, or to what stands for it: whoever has closed that stops nothing by it."""
+    stream = stream or sys.stderr
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        drop(stream)
 
 
 def _unexpected(error: Exception) -> PhichatError:
@@ -104,11 +114,11 @@ def _flush() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError as error:
-        drop_output()
+        drop(sys.stdout)
         raise OutputClosedError from error
 
 
-def drop_output() -> None:
-    """Let the interpreter's own flush at exit go nowhere instead of failing once more."""
+def drop(stream: TextIO) -> None:
+    """Let what is still written go nowhere instead of failing once more, as at the interpreter's exit."""
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TextIO
 
 from phichat.cli.characters import suited, visible
-from phichat.cli.guard import OutputClosedError
+from phichat.cli.guard import OutputClosedError, say
 from phichat.cli.terminal import out, size
 from phichat.events import BaseEvent, Progress, Status, Step, dump
 
@@ -97,8 +97,7 @@ class Narrator:
             self._write(f"{suited(self._text, self._stream)}\n")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        say(text, self._stream)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from phichat.cli.characters import suited
-from phichat.cli.guard import OutputClosedError, drop_output
+from phichat.cli.guard import OutputClosedError, drop, say
 from phichat.errors import ConfigError
 
 
@@ -21,13 +21,13 @@ def out(text: str, end: str = "\n", *, styled: bool = False) -> None:
         sys.stdout.write((text if styled else suited(text, sys.stdout)) + end)
         sys.stdout.flush()
     except BrokenPipeError as error:
-        drop_output()
+        drop(sys.stdout)
         raise OutputClosedError from error
 
 
 def narrate(text: str) -> None:
     """Say something to the person on standard error."""
-    sys.stderr.write(f"{suited(text, sys.stderr)}\n")
+    say(f"{suited(text, sys.stderr)}\n")
 
 
 def can_ask() -> bool:

@@ -140,3 +140,15 @@ def test_the_order_to_end_is_heard_where_ctrl_c_is_not() -> None:
 def test_the_command_is_installed(process: Run) -> None:
     assert process("--version").code == 0
     assert process("chta").code == 2
+
+
+def test_who_closes_standard_error_stops_nothing(folder: Path, home: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    try:
+        command = [sys.executable, "-m", "phichat", "history", "list"]
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=theirs, check=False)
+    finally:
+        os.close(theirs)
+    assert (done.returncode, done.stdout) == (0, b"")
+    assert not (home / "phichat" / "data" / "crash.log").exists()

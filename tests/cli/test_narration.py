@@ -81,6 +81,20 @@ def test_on_a_terminal_one_line_changes_and_goes(monkeypatch: pytest.MonkeyPatch
     assert screen.getvalue() == "\r\x1b[Ksmollm2: 1% of\r\x1b[Ksmollm2: 3% of\r\x1b[K"
 
 
+def test_who_stops_listening_does_not_stop_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, stream = Clock(), io.StringIO()
+
+    def closed(text: str) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(stream, "write", closed)
+    narrator = Narrator(stream, clock)
+    clock.now += 2
+    narrator(download(1))
+    narrator.keep("half of it is made")
+    narrator.close()
+
+
 def test_what_people_need_not_see_is_not_told() -> None:
     clock, stream = Clock(), io.StringIO()
     narrator = Narrator(stream, clock)
