@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
 import re
@@ -13,7 +15,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 from filelock import FileLock
@@ -94,8 +96,8 @@ class ProcessJobs:
         if now is not None:
             return now
         # It may be starting: whoever starts a job holds its lock until a process has it in hand.
-        with self._start_lock(name).open("ab") as file:
-            if not _supervise.try_lock(file, shared=True):
+        with _held(self._start_lock(name), name) as starting:
+            if starting:
                 return Status(state="running")
             folder = self._folder(name)
             return self._now(folder) or _lost(folder)
@@ -228,20 +230,8 @@ class ProcessJobs:
             )
 
     def _alive(self, folder: Path) -> bool:
-        """Whether the job's lock is held; asked for reading, which a read-only disk lets everybody do.
-
-        Raises:
-            BackendError: nobody can tell.
-        """
-        try:
-            file = (folder / _supervise.ALIVE).open("rb")
-        except FileNotFoundError:
-            return False
-        except OSError as error:
-            told = f"Whether {folder.name!r} is alive cannot be seen: {folder}: {error.strerror}."
-            raise BackendError(told, "Ask as the person who started it.") from error
-        with file:
-            return not _supervise.try_lock(file, shared=True)
+        with _held(folder / _supervise.ALIVE, folder.name) as alive:
+            return alive
 
     def _now(self, folder: Path) -> Status | None:
         """The job as it is; None if nobody runs it, nor has written down how it ended, or not yet."""
@@ -300,6 +290,41 @@ class ProcessJobs:
         deadline = time.monotonic() + grace
         while self._alive(folder) and time.monotonic() < deadline:
             time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def _held(lock: Path, name: str) -> Iterator[bool]:
+    """Whether somebody holds a job's lock; nobody takes it until the end of the block.
+
+    Raises:
+        BackendError: nobody can tell.
+    """
+    try:
+        file = _opened(lock)
+    except OSError as error:
+        told = f"Whether {name!r} is alive cannot be seen: {lock.parent}: {error.strerror}."
+        raise BackendError(told, "Ask as the person who started it.") from error
+    if file is None:
+        yield False
+        return
+    with file:
+        yield not _supervise.try_lock(file, shared=True)
+
+
+def _opened(lock: Path) -> BinaryIO | None:
+    """A lock file, to be read; made if it is missing, None where a read-only disk does not let it be."""
+    try:
+        return lock.open("rb")
+    except FileNotFoundError:
+        pass
+    try:
+        return lock.open("ab")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.EROFS:
+            return None
+        raise
 
 
 def _signal(process: psutil.Process, send: Any) -> None:

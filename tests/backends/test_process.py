@@ -320,6 +320,12 @@ async def test_what_runs_is_seen_on_a_disk_that_cannot_be_written(
     jobs: ProcessJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs.start("runs", python(WAIT))
+    jobs.start("died", python(WAIT))
+    died = psutil.Process(jobs.pid("died"))
+    for process in (died.parent(), died):
+        assert process is not None
+        process.kill()
+    until(lambda: jobs.status("died").finished)
     opened, refusal = Path.open, [errno.EROFS]
 
     def read_only(path: Path, mode: str = "r", *args: Any, **named: Any) -> Any:
@@ -332,6 +338,7 @@ async def test_what_runs_is_seen_on_a_disk_that_cannot_be_written(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", read_only)
         assert jobs.status("runs").state == "running"
+        assert jobs.status("died").state == "failed"
         refusal[0] = errno.EACCES
         with pytest.raises(BackendError, match="Whether 'runs' is alive cannot be seen"):
             jobs.status("runs")
