@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Literal
@@ -160,6 +161,12 @@ class HistoryStore(ABC):
             async for conversation in self.conversations(deleted=True)
             if (conversation.deleted or 0) < before
         ]
+        purged = 0
         for conversation_id in old:
-            await self.purge(conversation_id)
-        return len(old)
+            with contextlib.suppress(NotFoundError):
+                # Looked at again: somebody may have brought it back since the list was read.
+                deleted = (await self.get(conversation_id)).deleted
+                if deleted is not None and deleted < before:
+                    await self.purge(conversation_id)
+                    purged += 1
+        return purged

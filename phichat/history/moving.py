@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from phichat.errors import HistoryError
+from phichat.errors import HistoryError, NotFoundError
 from phichat.history.base import HistoryStore
 from phichat.history.tree import Transcript, merge
 from phichat.history.values import Merged
@@ -31,18 +31,41 @@ async def move(source: HistoryStore, target: HistoryStore, *, remove: bool = Fal
     arrived: list[str] = []
     async for batch in _batches(source):
         for ours in batch:
-            theirs = await target.read(ours.conversation.id)
-            if merge(theirs, ours) != theirs:
-                raise HistoryError(
-                    f"The conversation {ours.conversation.id} did not arrive whole in {target.where}.",
-                    "Nothing was removed. Try again.",
-                )
+            if not await _is_whole(ours, target):
+                raise _missing(ours, target, "Nothing was removed. Try again.")
             arrived.append(ours.conversation.id)
     if remove:
+        await source.synchronise()
         for each in arrived:
-            await source.purge(each)
+            await _remove(each, source, target)
         await source.synchronise()
     return Merged(added, changed, known)
+
+
+async def _remove(conversation_id: str, source: HistoryStore, target: HistoryStore) -> None:
+    """Remove a conversation that has arrived, what was said in it since then not before that has, too."""
+    try:
+        ours = await source.read(conversation_id)
+    except NotFoundError:
+        return
+    if not await _is_whole(ours, target):
+        await target.merge([ours])
+        await target.synchronise()
+        if not await _is_whole(ours, target):
+            raise _missing(ours, target, "It was not removed. Try again.")
+    await source.purge(conversation_id)
+
+
+async def _is_whole(ours: Transcript, target: HistoryStore) -> bool:
+    """Whether all of a conversation is in the target."""
+    theirs = await target.read(ours.conversation.id)
+    return merge(theirs, ours) == theirs
+
+
+def _missing(ours: Transcript, target: HistoryStore, hint: str) -> HistoryError:
+    return HistoryError(
+        f"The conversation {ours.conversation.id} did not arrive whole in {target.where}.", hint
+    )
 
 
 async def _batches(store: HistoryStore) -> AsyncIterator[list[Transcript]]:

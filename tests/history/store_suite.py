@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 
@@ -127,6 +128,22 @@ class StoreSuite(ABC):
         assert await store.empty_trash(limit) == 1
         assert await listed(store, deleted=True) == [recent.id]
         assert await listed(store) == [alive.id]
+
+    async def test_what_is_brought_back_while_the_bin_is_emptied_stays(
+        self, store: HistoryStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, last = await begun(store), await begun(store)
+        for conversation in (first, last):
+            await store.delete(conversation.id)
+        purge = store.purge
+
+        async def slow(conversation_id: str) -> None:
+            await store.undelete(last.id if conversation_id == first.id else first.id)
+            await purge(conversation_id)
+
+        monkeypatch.setattr(store, "purge", slow)
+        assert await store.empty_trash(time.time() + 60) == 1
+        assert len(await listed(store)) == 1
 
     async def test_it_is_found_by_the_beginning_of_its_id(self, store: HistoryStore) -> None:
         one, other = await begun(store), await begun(store)

@@ -16,7 +16,7 @@ from phichat.history.exports import export
 from phichat.history.moving import move
 from phichat.history.sqlite import SqliteStore
 from tests.history.cosmos import Server, cosmos_server
-from tests.history.store_suite import ANY_CHARACTER, closing
+from tests.history.store_suite import ANY_CHARACTER, begun, closing, said
 from tests.history.test_synced import machine
 
 __all__ = ["cosmos_server"]
@@ -114,3 +114,24 @@ async def test_what_did_not_arrive_whole_is_not_removed(
         with pytest.raises(HistoryError, match="did not arrive whole"):
             await move(here, there, remove=True)
         assert await here.read(made.conversation.id) == made
+
+
+async def test_what_is_said_while_others_are_removed_is_brought_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        closing(SqliteStore(tmp_path / "here.db")) as here,
+        closing(SqliteStore(tmp_path / "there.db")) as there,
+    ):
+        first, last = await begun(here), await begun(here)
+        purge = here.purge
+
+        async def slow(conversation_id: str) -> None:
+            if conversation_id == first.id:
+                await said(here, last, "One thing more")
+            await purge(conversation_id)
+
+        monkeypatch.setattr(here, "purge", slow)
+        await move(here, there, remove=True)
+        assert [each async for each in every(here)] == []
+        assert [each.content for each in (await there.read(last.id)).messages] == ["One thing more"]
