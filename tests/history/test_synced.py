@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
@@ -16,7 +17,7 @@ from phichat.history.cosmos import CosmosStore, Place
 from phichat.history.formats import jsonl
 from phichat.history.sqlite import SqliteStore
 from phichat.history.synced import SyncedStore
-from phichat.history.synced.journal import Journal
+from phichat.history.synced.journal import Journal, Mark
 from phichat.history.synced.remote import Joined
 from tests.history.cosmos import KEY, Server, cosmos_server
 from tests.history.store_suite import StoreSuite, begun, closing, elsewhere, listed, said
@@ -200,6 +201,29 @@ async def test_what_was_said_meanwhile_is_not_removed(here: SyncedStore, there: 
     last = await said(here, made, "But I was still talking")
     await same(there, here)
     assert (await there.read(made.id)).message(last.id) == last
+
+
+async def test_what_is_said_just_before_it_would_be_removed_stays(
+    here: SyncedStore, there: SyncedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await begun(here)
+    await same(here, there)
+    await there.purge(made.id)
+    await there.synchronise()
+    marks = here._journal.marks
+    looks = itertools.count(1)
+    late = StoredMessage(conversation_id=made.id, role="user", content="I was still typing")
+
+    async def slow() -> list[Mark]:
+        found = await marks()
+        if next(looks) == 3:  # a round looks before it sends, before it fetches, and before it removes
+            await here.append(late)
+        return found
+
+    monkeypatch.setattr(here._journal, "marks", slow)
+    await here.synchronise()
+    await same(here, there)
+    assert (await there.read(made.id)).messages == (late,)
 
 
 async def test_a_branch_that_was_chosen_stays_chosen(here: SyncedStore, there: SyncedStore) -> None:

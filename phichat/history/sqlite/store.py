@@ -70,6 +70,10 @@ class SqliteStore(HistoryStore):
     async def purge(self, conversation_id: str) -> None:
         await self._write(lambda connection: writing.purge(connection, conversation_id))
 
+    async def purge_unchanged(self, known: Transcript) -> bool:
+        """Remove a conversation for good if nobody has changed it since it was read; whether it is gone."""
+        return await self._write(lambda connection: writing.purge_unchanged(connection, known))
+
     async def append(self, message: StoredMessage) -> None:
         await self._write(
             lambda connection: writing.append(connection, message), durable=message.state != "partial"

@@ -63,6 +63,18 @@ def purge(connection: sqlite3.Connection, conversation_id: str) -> None:
         connection.execute("DELETE FROM conversations WHERE key = ?", found)
 
 
+def purge_unchanged(connection: sqlite3.Connection, known: Transcript) -> bool:
+    """Remove a conversation if it is still as it is known; whether it is gone."""
+    try:
+        there = reading.transcript(connection, known.conversation.id)
+    except NotFoundError:
+        return True
+    if there != known:
+        return False
+    purge(connection, known.conversation.id)
+    return True
+
+
 def append(connection: sqlite3.Connection, message: StoredMessage) -> None:
     """Add a message, unless it is there, and show its branch."""
     conversation, project = _keys(connection, message.conversation_id)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from phichat.errors import HistoryError, NotFoundError, UnreachableError
-from phichat.history.base import HistoryStore
+from phichat.history.sqlite import SqliteStore
 from phichat.history.synced.journal import Journal, Mark
 from phichat.history.synced.remote import Change, Remote
 from phichat.history.tree import Transcript
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Rounds:
     """Brings a store here and one elsewhere to the same state, both ways, as often as it is called."""
 
-    def __init__(self, local: HistoryStore, remote: Remote, journal: Journal) -> None:
+    def __init__(self, local: SqliteStore, remote: Remote, journal: Journal) -> None:
         self._local = local
         self._remote = remote
         self._journal = journal
@@ -92,9 +92,8 @@ class Rounds:
     async def _fetch(self, change: Change) -> bool:
         """Take in what was changed; False if that is not all there yet."""
         if change.purged:
-            if any(mark.conversation_id == change.conversation_id for mark in await self._journal.marks()):
+            if not await self._remove(change.conversation_id):
                 return False
-            await self._local.purge(change.conversation_id)
         else:
             try:
                 theirs = await self._remote.read(change.conversation_id)
@@ -106,6 +105,17 @@ class Rounds:
             await self._take_in(theirs)
         await self._journal.note_version(change.conversation_id, change.version)
         return True
+
+    async def _remove(self, conversation_id: str) -> bool:
+        """Remove what is gone there; False if somebody goes on with it here: then it is sent, and stays."""
+        try:
+            ours = await self._local.read(conversation_id)
+        except NotFoundError:
+            return True
+        if any(mark.conversation_id == conversation_id for mark in await self._journal.marks()):
+            return False
+        # Whoever begins to write now has either changed it before this, or is told that it is gone.
+        return await self._local.purge_unchanged(ours)
 
     async def _take_in(self, theirs: Transcript) -> None:
         """Merge a conversation into the copy here, where the person sees the branch that they chose."""

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from phichat.errors import HistoryError, PhichatError
 from phichat.history.base import HistoryStore, Order
+from phichat.history.sqlite import SqliteStore
 from phichat.history.synced.journal import Journal
 from phichat.history.synced.remote import CLOSE_SECONDS, Remote
 from phichat.history.synced.rounds import SYNCED, Rounds
@@ -33,7 +34,7 @@ class SyncedStore(HistoryStore):
     """
 
     def __init__(
-        self, local: HistoryStore, remote: Remote, journal: Journal, *, background: bool = True
+        self, local: SqliteStore, remote: Remote, journal: Journal, *, background: bool = True
     ) -> None:
         self.local = local
         self.where = remote.where
