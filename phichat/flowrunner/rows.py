@@ -14,6 +14,7 @@ from phichat.errors import DataError
 
 REFERENCES = ("reference", "ground_truth", "answer")
 """How files call the answer that is wanted."""
+WANTED = 'One a line: {"question": "…"}. Of a table, \'phichat data FILE\' makes train.jsonl and eval.jsonl.'
 
 
 class Asked(Value):
@@ -32,17 +33,20 @@ def read_rows(path: Path, limit: int | None = None) -> list[Asked]:
     """The rows of a file of JSON lines, at most `limit`; a line that is no question is one with an error.
 
     Raises:
-        DataError: the file cannot be read, or has no rows.
+        DataError: the file cannot be read, or none of its rows is a question.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text.") from error
+        raise DataError(f"{path} is not UTF-8 text: it takes JSON lines.", WANTED) from error
     rows = [_row(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
     if not rows:
-        raise DataError(f"{path} has no rows.", 'One a line: {"question": "…"}')
+        raise DataError(f"{path} has no rows.", WANTED)
+    if all(row.error for row in rows[:limit]):
+        told = f"{path} has no questions as JSON lines. Line {rows[0].line}: {rows[0].error}"
+        raise DataError(told, WANTED)
     return rows[:limit]
 
 

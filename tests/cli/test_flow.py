@@ -172,6 +172,22 @@ def test_a_line_that_is_no_question_is_a_failed_line(asked: Path, phichat: Run, 
     assert "line 1: " in done.err and why in done.err
 
 
+def test_a_table_is_refused_once_before_anything_is_run(
+    asked: Path, phichat: Run, upstream: Upstream
+) -> None:
+    rows = "".join(f"Who is {name}?,It is {name}.\n" for name in ("Ann", "Bo", "Cy"))
+    (asked / "table.csv").write_text(f"question,answer\n{rows}", encoding="utf-8")
+    done = phichat("flow", "run", "table.csv", "--engine", "plain")
+    assert (done.code, done.out) == (1, "") and done.err.count("It is not JSON") == 1
+    assert "table.csv has no questions as JSON lines. Line 1: " in done.err
+    assert "'phichat data FILE' makes train.jsonl and eval.jsonl" in done.err
+    assert phichat("status").out == "" and phichat("runs").out == "", "no model, no run"
+    assert not upstream.asked
+    assert phichat("data", "table.csv", "--no-tokens").code == 0
+    (made,) = state(asked).glob("data/*/train.jsonl")
+    assert phichat("flow", "run", str(made), "--engine", "plain").code == 0
+
+
 def test_a_file_that_is_not_there_deploys_nothing(asked: Path, phichat: Run) -> None:
     done = phichat("flow", "run", "nothing.jsonl", "--engine", "plain")
     assert done.code == 1 and "nothing.jsonl cannot be read" in done.err
