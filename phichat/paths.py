@@ -16,6 +16,8 @@ from phichat.errors import ConfigError
 
 PROJECT_FILE = "phichat.toml"
 STATE_FOLDER = ".phichat"
+OUTSIDE = "default"
+"""Where in the person's data the state of work outside of projects is."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def state_folder(project: Path | None, folders: Folders) -> Path:
     Raises:
         ConfigError: it cannot be made.
     """
-    state = project / STATE_FOLDER if project else folders.data / "default"
+    state = project / STATE_FOLDER if project else folders.data / OUTSIDE
     try:
         state.mkdir(parents=True, exist_ok=True)
         ignore = state / ".gitignore"

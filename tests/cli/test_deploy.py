@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from phichat.backends.base import Estimate
+from phichat.backends.process import ProcessJobs
 from phichat.workflow import Project
 from phichat.workflow.estimates import price
 from tests.cli.conftest import Run
@@ -127,6 +128,24 @@ def test_status_as_json(phichat: Run, project: Path) -> None:
 def test_nothing_alive_is_no_error(phichat: Run) -> None:
     for done in (phichat("status"), phichat("down", "--yes")):
         assert (done.code, done.out, done.err) == (0, "", "Nothing is alive.\n")
+
+
+def test_what_was_started_before_there_was_a_project_is_told(
+    phichat: Run, folder: Path, project: Path, home: Path
+) -> None:
+    servers = ProcessJobs(home / "phichat" / "data" / "default" / "local" / "servers")
+    servers.start("smollm2", [sys.executable, "-c", "import time; time.sleep(600)"])
+    command = f"phichat down -C {folder.anchor} --backend local"
+    told = f"Outside of projects server smollm2 is alive. Stop it: {command}\n"
+    for done in (phichat("status"), phichat("down", "--yes")):
+        assert (done.code, done.out, done.err) == (0, "", f"Nothing of this project is alive.\n{told}")
+    assert json.loads(phichat("status", "--json").out.splitlines()[0])["kind"] == "outside"
+    phichat("deploy")
+    assert phichat("status").err == told
+    done = phichat("down", "--yes")
+    assert (done.out, done.err) == ("polly\n", told)
+    assert phichat(*command.split()[1:], "--yes").out == "smollm2\n"
+    assert phichat("status").err == "Nothing is alive.\n"
 
 
 def test_down_asks_first(phichat: Run) -> None:

@@ -11,6 +11,7 @@ from phichat.cli.parser import Parser
 
 if TYPE_CHECKING:
     from phichat.backends.base import Resource
+    from phichat.workflow.outside import Outside
 
 
 def arguments(parser: Parser) -> None:
@@ -46,6 +47,7 @@ async def _down(args: argparse.Namespace) -> int:
     from phichat.cli.options import open_project
     from phichat.cli.terminal import confirmed, narrate, out, out_json
     from phichat.workflow.lifetimes import expired
+    from phichat.workflow.outside import outside
     from phichat.workflow.removing import remove_all
     from phichat.workflow.rollout import old
 
@@ -57,9 +59,13 @@ async def _down(args: argparse.Namespace) -> int:
         if args.expired:
             over = {each.name for each in await expired(project)}
             chosen = [each for each in chosen if each.name in over]
+        everything = not (args.names or args.old or args.expired)
+        beyond = await outside(project) if everything else None
         if not chosen:
-            which = "Nothing is over its time" if args.expired else "Nothing old is alive"
-            narrate(f"{which if args.old or args.expired else 'Nothing is alive'}.")
+            narrate(_nothing(args, beyond))
+        if beyond:
+            narrate(str(beyond))
+        if not chosen:
             return 0
         names = ", ".join(f"{each.kind} {each.name}" for each in chosen)
         if not confirmed(f"Stop and delete {names}?", args.yes):
@@ -75,6 +81,14 @@ async def _down(args: argparse.Namespace) -> int:
 
         await remove_all(chosen, remove)
     return 0
+
+
+def _nothing(args: argparse.Namespace, beyond: Outside | None) -> str:
+    if args.expired:
+        return "Nothing is over its time."
+    if args.old:
+        return "Nothing old is alive."
+    return "Nothing of this project is alive." if beyond else "Nothing is alive."
 
 
 def _chosen(alive: Sequence[Resource], names: Sequence[str]) -> list[Resource]:

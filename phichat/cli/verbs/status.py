@@ -11,6 +11,7 @@ from phichat.cli.parser import Parser
 if TYPE_CHECKING:
     from phichat.backends.base import DeploymentState, Resource
     from phichat.workflow.money import Spending
+    from phichat.workflow.outside import Outside
 
 
 def arguments(parser: Parser) -> None:
@@ -37,15 +38,18 @@ class _Looked(NamedTuple):
     """The id of the one that the chats go to; or empty."""
     resources: list[Resource]
     spending: Spending
+    outside: Outside | None
 
 
 async def _look(args: argparse.Namespace) -> _Looked:
     from phichat.cli.options import open_project
+    from phichat.workflow.outside import outside
 
     async with open_project(args) as project:
         deployments = await project.deployments()
         alive = await project.resources()
-        return _Looked(deployments, project.serving.answering, alive, project.spending(alive))
+        spending = project.spending(alive)
+        return _Looked(deployments, project.serving.answering, alive, spending, await outside(project))
 
 
 def _as_text(looked: _Looked) -> None:
@@ -61,7 +65,9 @@ def _as_text(looked: _Looked) -> None:
         alive = [(each.name, each.kind, each.state, hourly(each.usd_per_hour)) for each in looked.resources]
         out(table([("ALIVE", "KIND", "STATE", "COST"), *alive]))
     else:
-        narrate("Nothing is alive.")
+        narrate("Nothing of this project is alive." if looked.outside else "Nothing is alive.")
+    if looked.outside:
+        narrate(str(looked.outside))
     if not looked.spending.free:
         narrate(told(looked.spending))
 
@@ -74,6 +80,8 @@ def _as_json(looked: _Looked) -> None:
     for resource in looked.resources:
         told = resource.model_dump()
         out_json("resource", {"type": told.pop("kind"), **told})
+    for resource in looked.outside.resources if looked.outside else ():
+        out_json("outside", {"type": resource.kind, "name": resource.name, "state": resource.state})
     out_json("spending", looked.spending.model_dump())
 
 
