@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import re
 import shutil
 import sqlite3
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,29 @@ async def test_recovery_brings_what_is_only_in_the_log(path: Path, tmp_path: Pat
     assert len(list(copy.parent.glob(f"{saved.kept.name}*"))) == 2
     async with closing_store(SqliteStore(copy)) as store:
         assert (await store.read(made.id)).messages == (message,)
+
+
+def test_what_cannot_be_exchanged_stays_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = path.with_name(f"{path.name}-wal")
+    log.write_bytes(b"log")
+    before = {each: each.read_bytes() for each in (path, log)}
+    there: list[bool] = []
+
+    def failing(function: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+        def rename(old: Any, new: Any) -> None:
+            if Path(old).name == "new.db":
+                there.append(path.exists())
+                raise OSError(errno.EIO, "Input/output error")
+            function(old, new)
+
+        return rename
+
+    for name in ("rename", "replace"):
+        monkeypatch.setattr(os, name, failing(getattr(os, name)))
+    with pytest.raises(HistoryError, match="Input/output error"):
+        recover(path)
+    assert {each: each.read_bytes() for each in path.parent.iterdir()} == before
+    assert there == [True], "killed there, the next start would have begun an empty store"
 
 
 async def test_most_of_a_damaged_store_is_recovered(path: Path) -> None:

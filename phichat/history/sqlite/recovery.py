@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import shutil
 import tempfile
 import time
@@ -68,11 +69,27 @@ def _save(copy: Path, new: Path) -> tuple[int, int]:
 
 
 def _exchange(path: Path, new: Path, kept: Path) -> None:
-    """Give the damaged file another name, and the new one its own."""
-    # The log goes first: beside another file than its own it would damage that one.
-    if log_of(path).exists():
-        log_of(path).rename(log_of(kept))
-    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-    if path.exists():
-        path.rename(kept)
-    new.rename(path)
+    """Give the damaged file another name, and the new one its own; at no moment is none of it there."""
+    log, kept_log = log_of(path), log_of(kept)
+    try:
+        for each, other in ((path, kept), (log, kept_log)):
+            if each.exists():
+                _name_as_well(each, other)
+        # Beside another file than its own the log would damage that one.
+        path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+        new.replace(path)
+    except OSError:
+        if kept_log.exists() and not log.exists():
+            kept_log.rename(log)
+        for other in (kept, kept_log):
+            other.unlink(missing_ok=True)
+        raise
+
+
+def _name_as_well(file: Path, other: Path) -> None:
+    """Give a file a second name, or a copy of that name where a file system has no such thing."""
+    try:
+        os.link(file, other)
+    except OSError:
+        shutil.copy2(file, other)
