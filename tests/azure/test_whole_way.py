@@ -112,7 +112,7 @@ def test_from_nothing_to_a_chat_and_back_to_nothing(empty: Cloud, phichat: Phich
     events = [
         parse(line)
         for line in phichat(
-            "chat", "-p", "Tell me about the sea.", "--json", "--max-new-tokens", "8"
+            "chat", "-p", "Tell me about the sea.", "--json", "--max-new-tokens", "64"
         ).out.splitlines()
     ]
     assert len([event for event in events if isinstance(event, Piece)]) > 1, "it streams"
