@@ -186,12 +186,16 @@ def discard_incomplete(output: Path) -> None:
 
 def closing_words(run: Run) -> str:
     """The run in one line."""
-    losses = run.record.values("eval_loss")
+    lines = [line for line in run.record.lines() if "eval_loss" in line["values"]]
+    losses = [(line["step"], float(line["values"]["eval_loss"])) for line in lines]
     words = f"The model is in {run.output / 'model'}."
     if not losses:
         return words
-    best = min(losses) if run.settings.keep_best else losses[-1]
-    return f"{words} Eval loss: {losses[0]:.3f} before, {best:.3f} after."
+    last = losses[-1]
+    # The evaluation before the training has no checkpoint that could be kept.
+    kept = min(losses[1:] or losses, key=lambda each: each[1]) if run.settings.keep_best else last
+    words = f"{words} Eval loss: {losses[0][1]:.3f} before, {kept[1]:.3f} after"
+    return f"{words}." if kept == last else f"{words} (step {kept[0]}, kept; {last[1]:.3f} at the last)."
 
 
 if __name__ == "__main__":

@@ -52,7 +52,10 @@ class Narrator:
         self._soon()
 
     def keep(self, text: str) -> None:
-        """Show a line that stays."""
+        """Show a line that stays; what was not shown yet is older, and is not shown any more."""
+        if self._timer:
+            self._timer.cancel()
+        self._text = ""
         self._clear()
         self._write(f"{suited(text, self._stream)}\n")
 

@@ -369,14 +369,16 @@ class Session:
         """
         from phichat.workflow.course import Course
 
-        what = f"{'training' if 'base_model' in type(run.spec).model_fields else 'evaluating'} {run.name}"
+        training = "base_model" in type(run.spec).model_fields
+        what = f"{'training' if training else 'evaluating'} {run.name}"
         course = Course()
         self.working(run.name, what)
         try:
             async with contextlib.aclosing(project.watch(run.name)) as events:
                 async for event in events:
                     course.feed(event)
-                    self.working(run.name, what, course.done / course.total if course.total else None)
+                    now = f"{what}: {course.aside}" if training and course.aside else what
+                    self.working(run.name, now, course.share)
         except Exception as error:
             return problem_of(error, self.backend).message
         finally:

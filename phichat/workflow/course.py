@@ -14,6 +14,8 @@ Point = tuple[int, float]
 """A training step, and what was measured there."""
 SHORT = 32
 """Characters of a detail that is told with its step; a longer one, as a path is, says too much."""
+TRAINING, FINISHING = "training", "finishing"
+"""What happens from step to step, and after the last one."""
 LOG_LINES = 2000
 """Of the log, the last ones."""
 
@@ -79,6 +81,22 @@ class Course:
         return self.status is not None and self.status.finished
 
     @property
+    def share(self) -> float | None:
+        """How much of what happens now is done, from 0 to 1; None: nobody knows."""
+        return self.done / self.total if self.total and self.activity != FINISHING else None
+
+    @property
+    def aside(self) -> str:
+        """What happens before and after the training itself, where few words say it."""
+        return self.activity if self.activity != TRAINING and len(self.activity) <= SHORT else ""
+
+    @property
+    def best(self) -> Point | None:
+        """The first of the lowest eval losses since the training began: whose model may be kept."""
+        trained = [point for point in finite(self.eval_losses) if point[0]]
+        return min(trained, key=lambda point: point[1]) if trained else None
+
+    @property
     def left(self) -> float | None:
         """Seconds to the last training step, if it goes on like this; None while nobody knows."""
         if self._first is None or self._seconds is None or not self.step or self.steps is None:
@@ -99,7 +117,9 @@ class Course:
     def _training(self, event: Metric) -> None:
         values = event.values
         self.step, self.steps = event.step, event.total
-        self.activity, self.unit = "training", "steps"
+        # After the last step it is evaluated, and the best model is looked up, without a word.
+        last = event.total is not None and event.step >= event.total
+        self.activity, self.unit = FINISHING if last else TRAINING, "steps"
         self.done, self.total = event.step, event.total
         self.learning_rate = values.get("learning_rate", self.learning_rate)
         self.tokens_per_s = values.get("tokens_per_s", self.tokens_per_s)

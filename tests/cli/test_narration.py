@@ -53,6 +53,20 @@ def test_what_lasts_is_told_although_nothing_more_happens() -> None:
     assert stream.getvalue() == "server smollm2 …\n"
 
 
+def test_what_waits_to_be_told_is_not_told_after_what_is_newer() -> None:
+    clock, stream = Clock(), io.StringIO()
+
+    async def wait() -> None:
+        narrator = Narrator(stream, clock)
+        clock.now += 0.99
+        narrator.show("training", "step 9, as it was")
+        narrator.keep("step 9: evaluated")
+        await asyncio.sleep(0.02)
+
+    asyncio.run(wait())
+    assert stream.getvalue() == "step 9: evaluated\n"
+
+
 def test_elsewhere_lines_are_few() -> None:
     clock, stream = Clock(), io.StringIO()
     narrator = Narrator(stream, clock)

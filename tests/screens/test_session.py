@@ -12,7 +12,7 @@ import pytest
 
 from phichat.backends.base import Dataset, TrainSpec
 from phichat.errors import ConfigError, PluginError, UnavailableError
-from phichat.events import Event, Progress, Status, Step
+from phichat.events import Event, Metric, Progress, Status, Step
 from phichat.screens import session as session_module
 from phichat.screens.readiness import Readiness
 from phichat.screens.session import Session, problem_of, short_name
@@ -192,6 +192,26 @@ async def test_a_report_that_comes_late_does_not_undo_what_is_ready(
     await session.start()
     script.progress(34e6)
     assert session.readiness.phase == "ready"
+
+
+async def test_what_a_training_does_is_said_once_it_is_more_than_training(
+    session: Session, script: Script, weights: None
+) -> None:
+    script.loaded.set()
+    await session.start()
+    assert session.project
+    spec = TrainSpec(name="keeper", dataset=Dataset(train_file=Path("train.jsonl")), base_model="smollm2")
+    await session.project.training.start(spec, lambda event: None)
+    session.look_soon()
+    for event, told in (
+        (Metric(step=3, total=4, values={"loss": 2.0}), "training keeper 75%"),
+        (Metric(step=4, total=4, values={"loss": 2.0}), "training keeper: finishing"),
+        (Progress(what="examine base", done=1, total=4), "training keeper: examine base 25%"),
+    ):
+        script.tell("keeper", event)
+        await until(lambda told=told: [str(each) for each in session.activities.values()] == [told])
+    script.tell("keeper", Status(state="succeeded"))
+    await until(lambda: not session.activities)
 
 
 async def test_a_run_out_of_reach_is_told_once_and_looked_for_again(

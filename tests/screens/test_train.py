@@ -207,6 +207,26 @@ async def test_a_finished_training_says_whether_it_helped(pilot: Pilot[None], sc
     )
 
 
+async def test_a_finished_training_says_which_model_its_eval_loss_is_of(
+    pilot: Pilot[None], script: Script
+) -> None:
+    name = await started(pilot, script)
+    script.tell(name, *schooling.lessons(24)[:-3], Metric(step=24, total=24, values={"eval_loss": 0.9}))
+    await shows(pilot, "finishing 24 of 24 steps", "eval loss 0.900")
+    script.tell(name, schooling.DONE)
+    await shows(pilot, "eval loss 0.780 (kept: step 16), 0.900 (last step)")
+
+
+async def test_a_long_line_of_the_log_can_be_read_to_its_end(pilot: Pilot[None], script: Script) -> None:
+    name = await started(pilot, script)
+    lines = [Log(line=f"[{number}] {'word ' * 30}END{number}.") for number in range(60)]
+    script.tell(name, *schooling.lessons(8), *lines)
+    await pilot.press("l")
+    await shows(pilot, "END59.", "[59]")
+    await pilot.press("home")
+    await shows(pilot, "END0.", "[0] word")
+
+
 async def test_a_report_without_a_browser_is_named(
     pilot: Pilot[None], script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:

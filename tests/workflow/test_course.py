@@ -59,6 +59,23 @@ def test_what_happens_now_is_said_and_counted() -> None:
     assert course.finished and course.activity == ""
 
 
+def test_after_the_last_step_it_is_not_training_any_more() -> None:
+    course = told(loss(9))
+    assert (course.activity, course.aside, course.share) == ("training", "", 0.9)
+    course.feed(loss(10))
+    assert (course.activity, course.aside, course.share) == ("finishing", "finishing", None)
+    course.feed(Progress(what="examine base", done=10, total=40, unit="answers"))
+    assert (course.aside, course.share) == ("examine base", 0.25)
+    course.feed(Status(state="preparing", detail="Reading the settings and loading the libraries."))
+    assert course.aside == "", "a sentence is too long for the line"
+
+
+def test_the_model_that_may_be_kept_is_the_first_of_the_best_after_the_beginning() -> None:
+    assert told(eval_loss(0, 1.0)).best is None
+    course = told(eval_loss(0, 1.0), eval_loss(2, math.nan), eval_loss(4, 2.0), eval_loss(6, 2.0))
+    assert course.best == (4, 2.0)
+
+
 def test_steps_that_are_repeated_replace_those_of_the_attempt_before() -> None:
     course = told(
         Status(state="running"),

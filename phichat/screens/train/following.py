@@ -64,8 +64,10 @@ class RunScreen(StageScreen):
         self.refresh_bindings()
 
     def action_page(self, page: Page) -> None:
-        """Turn to a page of the run."""
+        """Turn to a page of the run; one that is longer than the screen is scrolled with the usual keys."""
+        self.set_focus(None)
         self.view.turn(page)
+        self.view.query_one(f"#page-{page}").focus()
 
     def on_cooling(self, event: Cooling) -> None:
         """The machine of a run that has ended is still there, or gone."""

@@ -11,8 +11,9 @@ from typing import Literal
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Log, Static
+from textual.widgets import Static
 
+from phichat.backends.base import TrainSpec
 from phichat.events import Status
 from phichat.runs import Run
 from phichat.screens.choice import Choice
@@ -21,7 +22,7 @@ from phichat.screens.train.plot import Plot, Series
 from phichat.screens.train.runs import EFFECT_SIGNS, SIGNS, Known
 from phichat.screens.wording import amount
 from phichat.workflow import money
-from phichat.workflow.course import Course
+from phichat.workflow.course import TRAINING, Course
 from phichat.workflow.estimates import cost_told, duration
 from phichat.workflow.evaluation import Evaluation, Pair, rows, verdict
 from phichat.workflow.reading import Kind, read
@@ -59,7 +60,8 @@ class RunView(Vertical):
         self.page: Page = "curve"
         self._overlaid: list[tuple[str, Known]] = []
         self._changed: Sequence[Pair] = ()
-        self._logged = 0
+        self._logged = -1
+        """How many events the run had when its log was shown last."""
 
     def compose(self) -> ComposeResult:
         yield Static(id="run-title")
@@ -78,14 +80,14 @@ class RunView(Vertical):
         yield VerticalScroll(Static(id="page-answers-text"), id="page-answers", classes="page")
         with VerticalScroll(id="page-result", classes="page"):
             yield Static(id="page-result-text")
-        yield Log(id="page-log", classes="page")
+        yield VerticalScroll(Static(id="page-log-text"), id="page-log", classes="page")
 
     def open(self, run: Run, course: Course, meter: money.Meter) -> None:
         """Turn to a run; its events come into `course`, what it costs into `meter`."""
         self.run, self.course, self._meter, self.found = run, course, meter, None
         self.show_machine("", gone=True)
-        self._logged = 0
-        self.query_one(Log).clear()
+        self._logged = -1
+        self.query_one("#page-log", VerticalScroll).anchor()  # at its end, until somebody scrolls
         self.query_one("#page-result-text", Static).update(_nothing(run))
         self.turn("curve")
 
@@ -114,7 +116,7 @@ class RunView(Vertical):
         meter = self.query_one(Meter)
         self.set_class(ended, "-ended")
         meter.show(course.done, course.total or 0)
-        self.query_one("#run-numbers", Static).update(_numbers(course), layout=False)
+        self.query_one("#run-numbers", Static).update(_numbers(run, course), layout=ended)
         self.query_one("#run-reading", Static).update(self._reading(), layout=ended)
         match self.page:
             case "curve":
@@ -170,12 +172,10 @@ class RunView(Vertical):
         self.query_one("#run-answers", Static).update(_last_answers(course))
 
     def _log(self) -> None:
-        log, course = self.query_one(Log), self.course
-        every = course.events
-        if every != self._logged:
-            self._logged = every
-            log.clear()
-            log.write_lines(list(course.log) or ["The run has written nothing else."])
+        if self.course.events != self._logged:
+            self._logged = self.course.events
+            lines = self.course.log or ["The run has written nothing else."]
+            self.query_one("#page-log-text", Static).update(Content("\n".join(lines)))
 
 
 class PageTab(Static):
@@ -207,23 +207,33 @@ def _now(run: Run, course: Course) -> Content:
     told = course.activity or "waiting for the first news"
     if course.total or course.done:
         told += f" {amount(course.done, course.total, course.unit)}"
-    if course.left is not None and course.activity == "training":
+    if course.left is not None and course.activity == TRAINING:
         told += f" · {duration(course.left)} left"
     return Content.assemble(told, (" · it goes on when you leave", "$text-secondary"))
 
 
-def _numbers(course: Course) -> Content:
+def _numbers(run: Run, course: Course) -> Content:
     told = []
     if course.losses:
         told.append(f"loss {course.losses[-1][1]:.3f}")
     if course.eval_losses:
-        told.append(f"eval loss {course.eval_losses[-1][1]:.3f}")
+        told.append(_eval_loss(run, course))
     if course.learning_rate is not None:
         rate = f"{course.learning_rate:.1e}" if course.learning_rate else "0"
         told.append(f"learning rate {rate}")
     if course.tokens_per_s:
         told.append(f"{course.tokens_per_s:,.0f} tokens/s")
     return Content(" · ".join(told))
+
+
+def _eval_loss(run: Run, course: Course) -> str:
+    """The last one; once a model is there that is of an earlier step, that step's before it."""
+    step, last = course.eval_losses[-1]
+    best = course.best
+    keeps = isinstance(run.spec, TrainSpec) and run.spec.hyperparameters.get("keep_best", True)
+    if run.state != "succeeded" or not keeps or best is None or best[0] == step:
+        return f"eval loss {last:.3f}"
+    return f"eval loss {best[1]:.3f} (kept: step {best[0]}), {last:.3f} (last step)"
 
 
 def _last_answers(course: Course) -> Content:
