@@ -176,9 +176,17 @@ async def test_the_form_says_what_is_wrong_and_starts_nothing(pilot: Pilot[None]
     await data_empty(pilot, script)
     await fill(pilot, "rows.jsonl")
     form = screen(pilot).query_one(DataForm)
-    form.fill("test_size", "2")
-    await pilot.press("ctrl+s")
-    assert "✗ Held out" in picture(pilot)
+    for name, text, told in (
+        ("test_size", "abc", "✗ Held out: it must be a number, not 'abc'."),
+        ("test_size", "2", "✗ Held out: it must be less than 1, not 2."),
+        ("max_length", "7.5", "✗ Max length: it must be a whole number, not 7.5."),
+        ("columns", "abc", "✗ Map: a role must be 'system', 'user' or 'assistant', not 'abc'."),
+    ):
+        before = str(form._fields[name].value)
+        form.fill(name, text)
+        await pilot.press("ctrl+s")
+        assert told in picture(pilot)
+        form.fill(name, before)
     form.fill("test_size", "0.5")
     form.fill("columns", "user=q,assistant=a")
     await pilot.pause()

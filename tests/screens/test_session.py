@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -203,13 +204,17 @@ async def test_what_a_training_does_is_said_once_it_is_more_than_training(
     spec = TrainSpec(name="keeper", dataset=Dataset(train_file=Path("train.jsonl")), base_model="smollm2")
     await session.project.training.start(spec, lambda event: None)
     session.look_soon()
+
+    def says(told: str) -> bool:
+        return [str(each) for each in session.activities.values()] == [told]
+
     for event, told in (
         (Metric(step=3, total=4, values={"loss": 2.0}), "training keeper 75%"),
         (Metric(step=4, total=4, values={"loss": 2.0}), "training keeper: finishing"),
         (Progress(what="examine base", done=1, total=4), "training keeper: examine base 25%"),
     ):
         script.tell("keeper", event)
-        await until(lambda told=told: [str(each) for each in session.activities.values()] == [told])
+        await until(partial(says, told))
     script.tell("keeper", Status(state="succeeded"))
     await until(lambda: not session.activities)
 

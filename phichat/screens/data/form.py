@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from phichat.config.problems import plain
 from phichat.data.formats import FORMATS
 from phichat.data.options import DataOptions
 from phichat.screens.oneline import OneLine
@@ -108,8 +109,7 @@ field that is typed in, prepares the data.
     def compose(self) -> ComposeResult:
         with VerticalScroll(can_focus=False, id="fields"):
             for name, widget in self._fields.items():
-                title = TITLES.get(name, name.replace("_", " ").capitalize())
-                yield Horizontal(Static(title, classes="name"), widget, classes="setting")
+                yield Horizontal(Static(_title(name), classes="name"), widget, classes="setting")
         yield Static(id="meaning")
         yield Static(id="command")
 
@@ -141,8 +141,10 @@ field that is typed in, prepares the data.
         try:
             return Chosen(source=source, options=DataOptions.model_validate(options)), ""
         except ValidationError as error:
-            name = str(error.errors()[0]["loc"][0])
-            return None, f"{TITLES.get(name, name.replace('_', ' ').capitalize())}: {HINTS[name]}"
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            what = "a role" if name == "columns" else "it"
+            return None, f"{_title(name)}: {what} {plain(first, _number(first['input']))}."
 
     def on_descendant_focus(self) -> None:
         self._show()
@@ -161,6 +163,18 @@ field that is typed in, prepares the data.
         self.query_one("#meaning", Static).update(told)
         if wanted:
             self.query_one("#command", Static).update(Content(f"$ {command(wanted, self._usual)}"))
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def _number(text: Any) -> Any:
+    """A text as the number that it is, so that it is shown as one; else itself."""
+    try:
+        return float(text) if "." in text else int(text)
+    except (TypeError, ValueError):
+        return text
 
 
 def _picked(name: str, wanted: Chosen) -> str:
