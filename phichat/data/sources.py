@@ -61,6 +61,29 @@ class Source:
         return any(part.side is not None for part in self.parts)
 
 
+def missing(source: str) -> DataError | None:
+    """What is wrong with a name that means nothing, as far as that can be told without the hub."""
+    path = Path(source).expanduser()
+    if source in ("-", "demo") or path.exists() or _on_hub(source):
+        return None
+    if "://" in source:
+        return DataError(
+            f"{source} is no dataset of the hub.", f"For a file: curl -L {source} | phichat data -"
+        )
+    return DataError(
+        f"There is no file or folder {source!r}.",
+        "Name a file, a folder, a dataset of the hub as owner/name, '-' for standard input, or 'demo'.",
+    )
+
+
+def _on_hub(source: str) -> str:
+    """The name of a dataset of the hub, if the source is written as one."""
+    page = HUB_PAGE.fullmatch(source)
+    if page:
+        return page["name"]
+    return source if HUB_ID.fullmatch(source) and _suffix(Path(source)) not in SUFFIXES else ""
+
+
 def find(source: str, options: DataOptions, report: Callable[[Event], None]) -> Source:
     """What `source` means: `-`, a file, a folder, `demo`, or `owner/name` of the hub, in this order.
 
@@ -76,17 +99,9 @@ def find(source: str, options: DataOptions, report: Callable[[Event], None]) -> 
         return Source(source, "file", (Part(path.name, path),))
     if source == "demo":
         return Source(source, "demo", (Part(DEMO_FILE.name, DEMO_FILE),))
-    page = HUB_PAGE.fullmatch(source)
-    if page or (HUB_ID.fullmatch(source) and _suffix(path) not in SUFFIXES):
-        return _hub(page["name"] if page else source, options, report)
-    if "://" in source:
-        raise DataError(
-            f"{source} is no dataset of the hub.", f"For a file: curl -L {source} | phichat data -"
-        )
-    raise DataError(
-        f"There is no file or folder {source!r}.",
-        "Name a file, a folder, a dataset of the hub as owner/name, '-' for standard input, or 'demo'.",
-    )
+    if error := missing(source):
+        raise error
+    return _hub(_on_hub(source), options, report)
 
 
 def _hub(name: str, options: DataOptions, report: Callable[[Event], None]) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from functools import partial
@@ -13,14 +14,18 @@ from phichat.backends.registry import Registry
 from phichat.errors import PhichatError, PluginError, of_the_disk
 
 T = TypeVar("T")
+_HERE = re.compile(r"\bphichat (?:login|provision)\b(?! --backend)")
+"""Commands that make the place ready: elsewhere they would do nothing, or harm."""
 
 
 class Guard:
     """Stands between us and one backend."""
 
-    def __init__(self, name: str, registry: Registry) -> None:
+    def __init__(self, name: str, registry: Registry, *, passing: bool = False) -> None:
+        """`passing`: the backend was chosen for this command alone, and the next one must be told, too."""
         self._name = name
         self._registry = registry
+        self._flag = f" --backend {name}" if passing else ""
 
     async def call(self, work: Awaitable[T]) -> T:
         """Await one of the backend's methods."""
@@ -39,10 +44,15 @@ class Guard:
         """Turn what is neither our error nor the disk's into a `PluginError` that names the package."""
         try:
             yield
-        except PhichatError:
+        except PhichatError as error:
+            error.hint = self.here(error.hint)
             raise
         except Exception as error:
             raise of_the_disk(error) or self.fault(error) from error
+
+    def here(self, hint: str) -> str:
+        """The hint with a command that is about this backend, however it was chosen."""
+        return _HERE.sub(rf"\g<0>{self._flag}", hint)
 
     def fault(self, error: BaseException) -> PluginError:
         """A stray exception as the sentence that a person sees."""

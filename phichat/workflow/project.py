@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,7 @@ from phichat.backends.base import (
 )
 from phichat.backends.registry import Registry
 from phichat.config import Config, Loaded, Origin, backend_settings, load
-from phichat.errors import PhichatError, PluginError
+from phichat.errors import PhichatError, PluginError, UnsupportedError
 from phichat.events import Event, Piece, Progress, Reply, Step, unheard
 from phichat.history import HistoryStore, Merged
 from phichat.paths import Folders, state_folder, user_folders
@@ -43,6 +43,7 @@ from phichat.workflow.keeping import StoreName, check_history, move_history, ope
 from phichat.workflow.money import Spending, affordable, most
 from phichat.workflow.serving import Serving
 from phichat.workflow.training import Training
+from phichat.workflow.written import check_with_backend, check_written
 
 if TYPE_CHECKING:
     from phichat.workflow.flows import Flows
@@ -64,7 +65,8 @@ class Project:
         self.folders = folders
         self.registry = registry
         self.state = state_folder(loaded.project, folders)
-        self._guard = Guard(self.config.backend, registry)
+        passing = self.origins["backend"].source in ("flag", "environment")
+        self._guard = Guard(self.config.backend, registry, passing=passing)
         self._backend: AnyBackend | None = None
         self.training = Training(self.config, self.state, self._guard, lambda: self.backend)
         self.serving = Serving(
@@ -141,12 +143,18 @@ class Project:
         report(Progress(what=f"what the backend {self.config.backend} needs", done=0, total=parts))
         found = await self._check_backend()
         report(Progress(what="where conversations are kept", done=1, total=parts))
-        return [*found, *await check_history(self.config, self.loaded.environ)]
+        kept = await check_history(self.config, self.loaded.environ)
+        found += await asyncio.to_thread(check_written, self)
+        if all(check.ok for check in found):
+            with contextlib.suppress(TimeoutError):  # it is no more than an estimate
+                found += await bounded(lambda: check_with_backend(self), CHECK_SECONDS)
+        return [*found, *kept]
 
     async def _check_backend(self) -> list[Check]:
         """What the backend says; one that fails, or never answers, is a failed check."""
         try:
-            return await bounded(self.backend.check, CHECK_SECONDS)
+            found = await bounded(self.backend.check, CHECK_SECONDS)
+            return [check.model_copy(update={"fix": self._guard.here(check.fix)}) for check in found]
         except TimeoutError:
             told = f"{self.config.backend!r} did not answer within {CHECK_SECONDS:g} s."
             return [_failed(PluginError(told, self._guard.advice()))]
@@ -161,8 +169,23 @@ class Project:
         return self.folders.cache
 
     async def sign_in(self, report: Report) -> bool:
-        """Let a person sign in where it happens; whether other processes are signed in then, too."""
+        """Let a person sign in where it happens; whether other processes are signed in then, too.
+
+        Raises:
+            UnsupportedError: the backend asks nobody who they are.
+        """
+        if not self.backend.supports("sign_in"):
+            told = f"The backend {self.config.backend!r} asks nobody who you are."
+            others = [f"phichat login --backend {name}" for name in self._signed_in_to()]
+            raise UnsupportedError(told, " or ".join(others))
         return await self._guard.call(self.backend.sign_in(report))
+
+    def _signed_in_to(self) -> Iterator[str]:
+        """The backends that ask who somebody is."""
+        for name in self.registry.names():
+            with contextlib.suppress(PhichatError):
+                if self.registry.load(name).supports("sign_in"):
+                    yield name
 
     async def provision(self, report: Report) -> None:
         """Make the place ready; what is ready stays as it is."""

@@ -133,3 +133,47 @@ def test_check_of_an_unknown_backend(phichat: Run, project: Path) -> None:
     assert done.code == 1
     assert "There is no backend 'parot'." in done.out
     assert "→ Did you mean 'parrot'?" in done.out
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "told", "fix"),
+    [
+        (
+            'base_model = "smolm2"',
+            "base_model",
+            "There is no model called 'smolm2'.",
+            "Did you mean smollm2?",
+        ),
+        (
+            '[data]\nsource = "nope.csv"',
+            "data.source",
+            "There is no file or folder 'nope.csv'.",
+            "Name a file",
+        ),
+        ('[train]\nmethod = "qlora"', "train.method", "qlora needs an NVIDIA GPU", "--method lora"),
+        ('[backends.local]\ndevice = "cuda"', "device", "cuda needs a GPU", 'Set device = "auto"'),
+        (
+            "[backends.locl]\nthreads = 1",
+            "configuration",
+            "no backend 'locl'",
+            "Did you mean [backends.local]?",
+        ),
+    ],
+)
+def test_check_finds_what_the_next_command_would_refuse(
+    phichat: Run, folder: Path, monkeypatch: pytest.MonkeyPatch, written: str, name: str, told: str, fix: str
+) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr("phichat.backends.local.checks.GPU_DEVICES", ())
+    (folder / "phichat.toml").write_text(f"{written}\n", encoding="utf-8")
+    done = phichat("check", "--json")
+    checks = [json.loads(line) for line in done.out.splitlines() if '"kind":"check"' in line.replace(" ", "")]
+    (found,) = [check for check in checks if check["name"] == name]
+    assert (done.code, found["ok"]) == (1, False)
+    assert told in found["detail"] and fix in found["fix"]
+
+
+def test_check_lets_the_settings_of_another_plugin_be(phichat: Run, folder: Path) -> None:
+    (folder / "phichat.toml").write_text("[backends.somewhere]\nkind = 1\n", encoding="utf-8")
+    (line,) = [line for line in phichat("check").out.splitlines() if "[backends.somewhere]" in line]
+    assert line.split()[:2] == ["ok", "configuration"]

@@ -80,4 +80,16 @@ def test_a_sign_in_that_nothing_keeps_is_no_success(phichat: Run) -> None:
 def test_a_sign_in_that_fails_says_why(phichat: Run) -> None:
     done = phichat("login", "--set", "backends.nest.storm=all")
     assert (done.code, done.err) == (1, "phichat: Nobody came.\n  phichat login\n")
-    assert phichat("login", "--backend", "parrot").code == 1
+
+
+def test_who_signs_in_elsewhere_is_told_the_whole_command(phichat: Run, project: Path) -> None:
+    done = phichat("login", "--backend", "parrot")
+    assert done.code == 1 and done.err.startswith("phichat: The backend 'parrot' asks nobody who you are.")
+    assert "phichat login --backend nest" in done.err
+    (project / "phichat.toml").write_text('backend = "parrot"\n', encoding="utf-8")
+    done = phichat("login", "--backend", "nest", "--set", "backends.nest.storm=all")
+    assert done.err == "phichat: Nobody came.\n  phichat login --backend nest\n"
+    done = phichat("provision", "--yes", "--backend", "nest", "--set", "backends.nest.storm=branch")
+    assert done.err.endswith("\n  phichat provision --backend nest\n")
+    done = phichat("check", "--backend", "nest", "--set", "backends.nest.healthy=false")
+    assert "→ Call a vet." in done.out

@@ -49,7 +49,8 @@ class LocalBackend(Backend[LocalSettings]):
         self._serving = Serving(settings, workdir, self._cache, self._training.model)
 
     async def check(self) -> list[Check]:
-        return [checks.packages(), checks.memory(), checks.disk(self._cache)]
+        placed = [checks.device(self.settings.device)] if self.settings.device != "auto" else []
+        return [checks.packages(), *placed, checks.memory(), checks.disk(self._cache)]
 
     async def submit(self, spec: TrainSpec | EvalSpec, report: Report) -> Job:
         return await self._training.submit(spec, report)
