@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from phichat.cli.terminal import ask, can_ask, confirmed, narrate, out, out_json, size
+from phichat.errors import AuthError, BackendError
 from phichat.events import Step, dump
 from phichat.workflow.estimates import price, tight, time_needed
 
@@ -14,19 +15,30 @@ if TYPE_CHECKING:
     from phichat.backends.base import Estimate, TrainSpec
     from phichat.workflow import Project
 
-HARDLY = "It will hardly fit. Lower --batch-size or --max-length, or take --method lora or another model."
+HARDLY = "It will hardly fit. Lower --batch-size or --max-length, or take {other}."
 
 
 async def tell_plan(project: Project, spec: TrainSpec, as_json: bool) -> None:
-    """Write the steps that training would take to standard output, and what it would cost."""
-    show_steps(await project.plan(spec), as_json)
+    """Write the steps that training would take to standard output, and what it would cost.
+
+    Raises:
+        BackendError: it would fail, or nobody is signed in: what it would cost is told all the same then.
+        QuotaError: it may cost more than `--max-cost`, or than what is left of the budget.
+    """
+    estimate = await _possible(project, spec)
+    unknown: AuthError | None = None
+    try:
+        show_steps(await project.plan(spec), as_json)
+    except AuthError as error:
+        unknown = error
     tell_run(project, spec)
-    estimate = await project.estimate(spec)
     tell_estimate(estimate)
     if tight(estimate):
-        narrate(HARDLY)
+        narrate(_hardly(spec))
     tell_cost(estimate, as_json)
     project.affordable(estimate, spec, spec.max_usd)
+    if unknown:
+        raise unknown
 
 
 def show_steps(steps: Sequence[Step], as_json: bool) -> None:
@@ -70,16 +82,37 @@ async def agreed(project: Project, spec: TrainSpec, yes: bool) -> bool:
         BackendError: it would fail.
         QuotaError: it may cost more than `--max-cost`, or than what is left of the budget.
     """
-    estimate = await project.estimate(spec)
+    estimate = await _possible(project, spec)
     tell_estimate(estimate)
     project.affordable(estimate, spec, spec.max_usd)
     cost = price(estimate)
+    if cost:
+        await project.plan(spec)  # who is not signed in has nothing to decide about yet
     if cost and not confirmed(f"Training {spec.name} costs {cost}. Go on?", yes):
         return False
     if not tight(estimate):
         return True
-    narrate(HARDLY)
+    narrate(_hardly(spec))
     return yes or not can_ask() or ask("Try it all the same?", default=False)
+
+
+async def _possible(project: Project, spec: TrainSpec) -> Estimate:
+    """What a training takes that can begin at all: of another one nobody need know.
+
+    Raises:
+        BackendError: it would fail.
+    """
+    estimate = await project.estimate(spec)
+    if estimate.refusal:
+        raise BackendError(estimate.refusal, estimate.hint)
+    return estimate
+
+
+def _hardly(spec: TrainSpec) -> str:
+    from phichat.backends.workload import workload
+
+    other = "--method lora or another model" if workload(spec).method == "full" else "a smaller model"
+    return HARDLY.format(other=other)
 
 
 def tell_estimate(estimate: Estimate) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from phichat.events import Status, parse
+from phichat.errors import AuthError
+from phichat.events import Status, Step, parse
+from tests.cli import pupil
 from tests.cli.conftest import Run
 from tests.cli.pty_session import session
 
@@ -127,7 +129,7 @@ def test_what_cannot_be_trained_here_is_refused_before_it_begins(
 ) -> None:
     monkeypatch.setenv("PATH", str(school))
     done = phichat("train", "--backend", "local", "--model", "smollm2", "--method", "qlora", *dry)
-    assert done.code == 1
+    assert done.code == 1 and "It takes" not in done.err and "Cost:" not in done.err
     assert done.err.endswith(
         "phichat: The method qlora needs an NVIDIA GPU, and none is found here: choose lora instead.\n"
         "  phichat train --method lora\n"
@@ -137,7 +139,10 @@ def test_what_cannot_be_trained_here_is_refused_before_it_begins(
 
 def test_what_will_hardly_fit_is_questioned(phichat: Run, school: Path) -> None:
     huge = ("--set", "backends.pupil.gib=9")
-    assert "It will hardly fit." in phichat("train", *huge, "--dry-run").err
+    told = phichat("train", *huge, "--dry-run", "--method", "lora").err
+    assert "It will hardly fit." in told and "or take a smaller model." in told
+    told = phichat("train", *huge, "--dry-run", "--method", "full").err
+    assert "take --method lora or another model." in told
     assert phichat("train", *huge, typed="\n").code == 1
     assert facts(phichat) == []
     done = phichat("train", *huge)
@@ -149,6 +154,23 @@ def test_a_learning_rate_far_from_the_usual_is_questioned(phichat: Run, school: 
     done = phichat("train", "--model", "smollm2", "--learning-rate", "0.5", "--dry-run")
     assert "Is a learning rate of 0.5 meant? Usual for this model is 1e-06 to 0.001." in done.err
     assert "learning rate" not in phichat("train", "--model", "smollm2", "--dry-run").err
+
+
+def test_nobody_decides_about_money_before_the_sign_in(
+    phichat: Run, school: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: pupil.PupilBackend, _spec: object) -> list[Step]:
+        raise AuthError("You are not signed in.", "phichat login")
+
+    monkeypatch.setattr(pupil.PupilBackend, "plan", refuse)
+    paid = ("--set", "backends.pupil.usd_per_hour=2.5")
+    done = phichat("train", *paid, typed="y\n")
+    assert done.code == 1 and "Go on?" not in done.err
+    assert done.err.endswith("phichat: You are not signed in.\n  phichat login\n")
+    done = phichat("train", *paid, "--dry-run")
+    assert done.code == 1 and "Cost: US$2.50 to 5.00" in done.err
+    assert done.err.endswith("phichat: You are not signed in.\n  phichat login\n")
+    assert facts(phichat) == []
 
 
 def test_a_dry_run_trains_nothing(phichat: Run, school: Path) -> None:
