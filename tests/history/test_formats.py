@@ -335,9 +335,12 @@ async def test_a_file_that_cannot_be_read_is_told(
 
 
 @pytest.mark.parametrize(("name", "content"), [("empty.json", "[]"), ("empty.jsonl", "\n")])
-async def test_a_file_may_have_none(store: HistoryStore, tmp_path: Path, name: str, content: str) -> None:
+async def test_a_file_that_holds_none_is_probably_the_wrong_one(
+    store: HistoryStore, tmp_path: Path, name: str, content: str
+) -> None:
     (tmp_path / name).write_text(content)
-    assert await import_file(store, tmp_path / name) == Merged(0, 0, 0)
+    with pytest.raises(DataError, match=f"{name} holds no conversation"):
+        await import_file(store, tmp_path / name)
 
 
 # Files
