@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import IO, Literal
 
@@ -107,22 +108,26 @@ class Rows:
 
 
 class Problems:
-    """The problems of a source in its order as a sequence; opening it looks for the line ends only."""
+    """The problems of a source in its order as a sequence; opening it looks for the line ends only.
+
+    Several threads may read them: a table is drawn while what is wrong with one row is looked up.
+    """
 
     def __init__(self, file: Path) -> None:
-        self._file = file.open("rb")
-        self._starts = array("Q")
-        at = 0
-        for line in self._file:
-            self._starts.append(at)
-            at += len(line)
+        self._bounds = array("Q", [0])
+        with file.open("rb") as lines:
+            for line in lines:
+                self._bounds.append(self._bounds[-1] + len(line))
+            # An empty file cannot be mapped.
+            self._text = mmap(lines.fileno(), 0, access=ACCESS_READ) if len(self) else None
 
     def __len__(self) -> int:
-        return len(self._starts)
+        return len(self._bounds) - 1
 
     def __getitem__(self, number: int) -> Problem:
-        self._file.seek(self._starts[number])
-        return Problem.model_validate_json(self._file.readline())
+        if self._text is None or not 0 <= number < len(self):
+            raise IndexError(number)
+        return Problem.model_validate_json(self._text[self._bounds[number] : self._bounds[number + 1]])
 
     def of(self, row: int) -> Iterator[Problem]:
         """What is wrong with one row."""
@@ -135,7 +140,8 @@ class Problems:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._file.close()
+        if self._text is not None:
+            self._text.close()
 
 
 def _raw(line: bytes) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 
 from phichat.data import DataOptions, Prepared, prepare
-from phichat.data.rows import Rows, problems
+from phichat.data.rows import Problems, Rows, problems
 from tests.data.conftest import chat, tower, write
 
 
@@ -90,3 +93,33 @@ async def test_half_a_character_where_nobody_looks_is_shown_all_the_same(tmp_pat
     assert rows[3].side == "bad"
     assert "\\ud83d" in rows[3].raw
     rows.close()
+
+
+def test_problems_are_the_same_for_every_thread_that_reads_them(tmp_path: Path) -> None:
+    file, count = tmp_path / "problems.jsonl", 900
+    fault = {
+        "file": "rows.jsonl",
+        "line": 1,
+        "unit": "line",
+        "kind": "empty",
+        "field": "",
+        "message": "x" * 99,
+    }
+    file.write_text("".join(f"{json.dumps({'row': row, **fault})}\n" for row in range(count)))
+    found, together = Problems(file), Barrier(2)
+
+    def every(step: int) -> list[int]:
+        together.wait()
+        return [found[at].row for _ in range(30) for at in range(count)[::step]]
+
+    with ThreadPoolExecutor(2) as threads:
+        forward, back = threads.map(every, (1, -1))
+    found.close()
+    assert forward == back[::-1] == [*range(count)] * 30
+
+
+def test_no_problems_are_an_empty_sequence(tmp_path: Path) -> None:
+    (tmp_path / "problems.jsonl").touch()
+    found = Problems(tmp_path / "problems.jsonl")
+    assert (len(found), list(found.of(0))) == (0, [])
+    found.close()
