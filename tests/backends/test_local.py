@@ -283,6 +283,22 @@ async def test_names_that_are_no_names(backend: LocalBackend, name: str) -> None
         await deployed(backend, name=name)
 
 
+async def test_a_processor_that_is_not_there_is_told_with_its_fix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> Deployment:
+        raise BackendError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr("phichat.backends.local.checks.GPU_DEVICES", ())
+    monkeypatch.setattr("phichat.backends.local.serving.Serving.deploy", fail)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    nowhere = LocalBackend(LocalSettings(device="cuda"), tmp_path)
+    with pytest.raises(BackendError) as caught:
+        await nowhere.deploy(DeploySpec(name="base", model="smollm2"), print)
+    assert caught.value.hint == 'Set device = "auto" under [backends.local].'
+    assert caught.value.hint in [check.fix for check in await nowhere.check() if not check.ok]
+
+
 async def test_check_tells_how_to_get_what_is_missing(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from phichat.backends.local import checks
 from phichat.backends.local.serving import Serving
 from phichat.backends.local.settings import LocalSettings
 from phichat.backends.local.training import Training
-from phichat.errors import UnavailableError
+from phichat.errors import BackendError, UnavailableError
 from phichat.events import Event, Step
 from phichat.paths import user_folders
 
@@ -81,7 +81,12 @@ class LocalBackend(Backend[LocalSettings]):
 
     async def deploy(self, spec: DeploySpec, report: Report) -> Deployment:
         """Start the model's server, or find it; one that serves another model is replaced."""
-        return await self._serving.deploy(spec, report)
+        try:
+            return await self._serving.deploy(spec, report)
+        except BackendError as error:
+            # PyTorch says that there is no such processor, but not what to do about it.
+            error.hint = error.hint or checks.device(self.settings.device).fix
+            raise
 
     async def deployments(self) -> list[DeploymentState]:
         return await self._serving.states()
