@@ -65,7 +65,7 @@ async def test_an_older_store_keeps_all_it_has(old: Path) -> None:
         assert found.branch() == [question, answer]
         assert found.versions(answer.id) == [stopped, answer]
         assert (stopped.state, stopped.template_hash) == ("stopped", "abc")
-        assert stopped.options == ChatOptions(seed=7, stop=("x",))
+        assert stopped.options == ChatOptions(temperature=0.7, seed=7, stop=("x",))
         assert answer.usage == Usage(prompt_tokens=12, completion_tokens=9, finish_reason="stop")
         assert (answer.ttft_s, answer.tokens_per_s) == (0.25, 31.5)
         assert (partial.state, partial.content) == ("partial", "It was being written when")
