@@ -85,7 +85,7 @@ async def _run(folder: Path, reads_input: bool, report: Callable[[Event], None])
         await process.wait()
     finally:
         kill_tree(process)
-        await asyncio.shield(process.wait())
+        await asyncio.shield(process.communicate())  # to the end of its output: then nothing of it is left
     _raise_for(folder, "".join(last), process.returncode or 0)
 
 
