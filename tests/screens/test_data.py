@@ -196,6 +196,7 @@ async def test_the_form_says_what_is_wrong_and_starts_nothing(pilot: Pilot[None]
     assert wanted.options.columns == {"user": "q", "assistant": "a"}
     await pilot.press("enter")
     await until(pilot, lambda: not form.is_attached)
+    await until(pilot, lambda: "There is no file or folder 'rows.jsonl'" in picture(pilot))
 
 
 async def test_the_picker_finds_a_file(pilot: Pilot[None], script: Script, tmp_path: Path) -> None:
