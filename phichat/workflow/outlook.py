@@ -63,7 +63,7 @@ async def outlook(
     except BackendError as error:
         refusal = error.message
     found = await asyncio.to_thread(lambda: tuple(doubts(project.config, spec)))
-    spending = await asyncio.to_thread(project.training.spending)
+    spending = await asyncio.to_thread(project.training.purse.spending)
     return Outlook(prepared, spec, work, estimate, preset, refusal, before, spending, found)
 
 

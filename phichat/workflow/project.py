@@ -208,7 +208,7 @@ class Project:
         if not self.backend.supports("estimate"):
             return Estimate()
         found = await self._guard.call(self.backend.estimate(spec))
-        await self.training.settle(most(found, spec))
+        await self.training.purse.settle(most(found, spec))
         return found
 
     def affordable(
@@ -220,7 +220,7 @@ class Project:
             BackendError: it would fail.
             QuotaError: it may cost more, or nobody knows what it costs.
         """
-        return affordable(estimate, spec, max_usd=max_usd, spending=self.training.spending())
+        return affordable(estimate, spec, max_usd=max_usd, spending=self.training.purse.spending())
 
     # What is deployed, and the chats
 
@@ -351,7 +351,7 @@ class Project:
         if not self.backend.supports("resources"):
             return flows
         found = await self._guard.call(self.backend.resources())
-        await asyncio.to_thread(self.training.deployed.rated, prices(found))
+        await asyncio.to_thread(self.training.purse.deployed.rated, prices(found))
         return [*flows, *found]
 
     async def remove(self, resource: Resource, report: Report) -> None:
@@ -369,7 +369,7 @@ class Project:
         rates = [each.usd_per_hour for each in alive]
         known = [rate for rate in rates if rate is not None]
         hourly = sum(known) if len(known) == len(rates) else None
-        return self.training.spending().model_copy(update={"usd_per_hour": hourly})
+        return self.training.purse.spending().model_copy(update={"usd_per_hour": hourly})
 
     async def aclose(self) -> None:
         """Let go of connections; what runs, runs on."""

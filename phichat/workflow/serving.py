@@ -116,15 +116,15 @@ class Serving:
             QuotaError: it may cost more than `max_usd`, or than what is left of the budget.
         """
         price: float | None = None
-        if max_usd is not None or self._training.budget is not None:
+        if max_usd is not None or self._training.purse.budget is not None:
             estimate = await self._estimate(spec)
-            affordable(estimate, spec, max_usd=max_usd, spending=self._training.spending())
+            affordable(estimate, spec, max_usd=max_usd, spending=self._training.purse.spending())
             price = estimate.usd_per_hour
         deployment = await self.beside(spec, report)
         await self._remember(spec, deployment)
         if spec.ttl_hours is not None or price:
             await self.states()
-            await asyncio.to_thread(self._training.deployed.rated, {deployment.id: price})
+            await asyncio.to_thread(self._training.purse.deployed.rated, {deployment.id: price})
         return deployment
 
     async def beside(self, spec: DeploySpec, report: Report) -> Deployment:
@@ -154,7 +154,7 @@ class Serving:
         """What exists, healthy or not."""
         states = await self._guard.call(self._backend().deployments())
         await asyncio.to_thread(self.lifetimes.seen, states)
-        await asyncio.to_thread(self._training.deployed.seen, states)
+        await asyncio.to_thread(self._training.purse.deployed.seen, states)
         return states
 
     async def current(self) -> tuple[Deployment, Job | str] | None:
@@ -221,7 +221,7 @@ class Serving:
     async def gone(self, name: str) -> None:
         """Keep that a deployment was removed, or an endpoint with all of its own."""
         await asyncio.to_thread(self.lifetimes.gone, name)
-        await asyncio.to_thread(self._training.deployed.gone, name)
+        await asyncio.to_thread(self._training.purse.deployed.gone, name)
 
     async def _wanted(self) -> tuple[Deployment | None, DeploySpec]:
         """The current deployment if it is able to answer, and what to deploy if it is not.

@@ -29,7 +29,7 @@ from phichat.workflow.course import Course
 from phichat.workflow.deployed import FOLDER, Deployed
 from phichat.workflow.evaluation import Evaluation, evaluation, with_votes
 from phichat.workflow.guard import Guard
-from phichat.workflow.money import Spending, affordable, allowance, cost, promised, spent
+from phichat.workflow.purse import Purse
 from phichat.workflow.votes import Tally, Vote, counted, into_report, on_run
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ class Training:
 
     def __init__(self, config: Config, state: Path, guard: Guard, backend: Callable[[], AnyBackend]) -> None:
         self.ledger = Ledger(state / "runs")
-        self.deployed = Deployed(state / FOLDER / f"{config.backend}.json")
         self._config = config
         self._data = state / "data"
         self._guard = guard
         self._backend = backend
+        deployed = Deployed(state / FOLDER / f"{config.backend}.json")
+        self.purse = Purse(config.backend, self.ledger, deployed, guard, backend, self.refresh)
 
     def prepared(self) -> Prepared:
         """The data that was prepared last.
@@ -116,7 +117,7 @@ class Training:
             QuotaError: it may cost more than `max_usd`, or than what is left of the budget.
             BackendError: the backend does not take it.
         """
-        run = await self._afforded(self._known(spec))
+        run = await self.purse.granted(self._known(spec))
         assert not isinstance(run.spec, FlowSpec), "a batch through a flow is nobody's to continue"
         spec = run.spec
         new = not any(each.name == run.name for each in self.ledger.runs())
@@ -298,40 +299,6 @@ class Training:
             raise NotFoundError(f"The run {run.name!r} never reached the backend.", "phichat train")
         return job
 
-    @property
-    def budget(self) -> float | None:
-        """The most that the project may spend on this backend; None: nobody has said."""
-        return getattr(self._backend().settings, "budget", None)
-
-    def limit(self, spec: TrainSpec) -> float | None:
-        """The most that a training may cost: what is asked for, within the budget; None: no limit."""
-        limits = [each for each in (spec.max_usd, self.spending().left) if each is not None]
-        return min(limits, default=None)
-
-    def spending(self) -> Spending:
-        """What has cost on this backend by list price, and what may still, as far as this machine knows."""
-        told = spent(self.ledger, self._config.backend)
-        longest: float | None = getattr(self._backend().settings, "time_limit", None)
-        aside = promised(self.ledger, self._config.backend, longest)
-        return Spending(
-            hours=told.hours,
-            usd=told.usd,
-            deployed=self.deployed.cost(),
-            promised=aside,
-            budget=self.budget,
-        )
-
-    async def settle(self, needed: float | None = None) -> None:
-        """See which jobs have ended meanwhile: what was set aside for them is left of the budget again.
-
-        `needed`: nobody looks as long as so much is left.
-        """
-        if self.budget is None:
-            return
-        told = await asyncio.to_thread(self.spending)
-        if told.promised and (needed is None or needed > (told.left or 0.0)):
-            await self.refresh()
-
     def _refused(self, run: Run, error: PhichatError, *, new: bool) -> None:
         """Keep no run that nobody has taken, or ever will; an earlier try may have arrived all the same."""
         if new:
@@ -346,44 +313,6 @@ class Training:
             await self._guard.call(self._backend().cancel(Job(id=run.name)))
         ended = {"state": "cancelled", "detail": "The backend never confirmed it.", "ended": time.time()}
         self.ledger.write(run.model_copy(update=ended))
-
-    async def _afforded(self, run: Run) -> Run:
-        """The run with its price and its limit; one that is under way already is not asked about again."""
-        spec = run.spec
-        if isinstance(spec, FlowSpec):
-            return run
-        if run.job is not None and run.state in ("queued", "preparing", "running", "succeeded"):
-            return _limited(run, spec, self._granted(run.name))
-        await self.settle()
-        if run.job is not None:
-            run = run.model_copy(update={"usd_before": cost(self.ledger, run).usd or 0.0})
-        if isinstance(spec, EvalSpec):
-            return self._as_dear_as_training(run, spec)
-        backend = self._backend()
-        if not backend.supports("estimate"):
-            return run
-        estimate = await self._guard.call(backend.estimate(spec))
-        limit = affordable(estimate, spec, max_usd=spec.max_usd, spending=self.spending())
-        run = run.model_copy(update={"priced": not estimate.free, "usd_rate": estimate.usd_rate})
-        return _limited(run, spec, limit)
-
-    def _as_dear_as_training(self, run: Run, spec: EvalSpec) -> Run:
-        """An evaluation runs where the model was trained, for the same money an hour.
-
-        Raises:
-            QuotaError: nothing of the budget is left, or nobody knows what it costs.
-        """
-        trained = next((each for each in self.ledger.runs() if each.job == spec.model), None)
-        if trained is None or not trained.priced:
-            return run
-        rate = trained.usd_rate
-        limit = allowance(spec.name, rate, max_usd=spec.max_usd, spending=self.spending())
-        return _limited(run.model_copy(update={"priced": True, "usd_rate": rate}), spec, limit)
-
-    def _granted(self, name: str) -> float | None:
-        """What a run under way may cost: asking for it again does not change that."""
-        spec = self.ledger.run(name).spec
-        return None if isinstance(spec, FlowSpec) else spec.max_usd
 
     def _votes(self, run: Run) -> list[Vote]:
         if not isinstance(run.spec, TrainSpec):
@@ -442,10 +371,6 @@ def took(run: Run) -> float | None:
     if run.finished or (run.job is None and not isinstance(run.spec, FlowSpec)):
         return None
     return run.worked + time.time() - run.asked
-
-
-def _limited(run: Run, spec: TrainSpec | EvalSpec, limit: float | None) -> Run:
-    return run.model_copy(update={"spec": spec.model_copy(update={"max_usd": limit})})
 
 
 def _evaluation_name(run: Run) -> str:

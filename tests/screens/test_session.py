@@ -219,6 +219,17 @@ async def test_what_a_training_does_is_said_once_it_is_more_than_training(
     await until(lambda: not session.activities)
 
 
+async def train(session: Session, script: Script) -> None:
+    """A run has begun, and nobody has looked at it yet."""
+    script.loaded.set()
+    await session.start()
+    await until(lambda: not session.looking)
+    assert session.project
+    dataset = Dataset(train_file=Path("train.jsonl"))
+    spec = TrainSpec(name="keeper", dataset=dataset, base_model="smollm2")
+    await session.project.training.start(spec, lambda event: None)
+
+
 async def test_a_run_out_of_reach_is_told_once_and_looked_for_again(
     session: Session, script: Script, weights: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,14 +243,7 @@ async def test_a_run_out_of_reach_is_told_once_and_looked_for_again(
         yield Status(state="succeeded", seq=0)
 
     monkeypatch.setattr(script, "story", story)
-    script.loaded.set()
-    await session.start()
-    await until(lambda: not session.looking)
-    assert session.project
-    dataset = Dataset(train_file=Path("train.jsonl"))
-    await session.project.training.start(
-        TrainSpec(name="keeper", dataset=dataset, base_model="smollm2"), lambda event: None
-    )
+    await train(session, script)
     first, second, third = watched
     session.look_soon()
     await first.wait()
@@ -272,14 +276,7 @@ async def test_a_run_out_of_reach_comes_back_by_itself(
 
     monkeypatch.setattr(session_module, "REACH_AGAIN_S", 0.001)
     monkeypatch.setattr(script, "story", story)
-    script.loaded.set()
-    await session.start()
-    await until(lambda: not session.looking)
-    assert session.project
-    dataset = Dataset(train_file=Path("train.jsonl"))
-    await session.project.training.start(
-        TrainSpec(name="keeper", dataset=dataset, base_model="smollm2"), lambda event: None
-    )
+    await train(session, script)
     session.look_soon()
     await until(lambda: bool(session._followed))
     await asyncio.wait_for(session._followed["keeper"], 30)

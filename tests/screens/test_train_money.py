@@ -15,7 +15,7 @@ from phichat.errors import AuthError
 from phichat.events import Event, Progress, Status
 from phichat.screens.configure.sign_in import SignInScreen
 from phichat.screens.train import work as train_work
-from phichat.workflow.training import Training
+from phichat.workflow.purse import Purse
 from tests.screens import states_azure
 from tests.screens.driving import picture, until, write
 from tests.screens.scripted import Script, ScriptedBackend
@@ -65,7 +65,7 @@ async def test_it_tells_what_it_has_cost_and_when_its_machine_is_gone(
         assert "2.0 h, US$7.34" in picture(pilot) and "so far" not in picture(pilot)
         script.alive = [NODE.model_copy(update={"state": "asleep", "usd_per_hour": 0.0})]
         await until(pilot, lambda: "✓ The machine is gone: it costs nothing any more." in picture(pilot))
-        monkeypatch.setattr(Training, "budget", 5.0)
+        monkeypatch.setattr(Purse, "budget", 5.0)
         await pilot.press("e")
         await until(
             pilot, lambda: "at US$3.67 an hour while it runs. Go on?" in seen(pilot).replace("│ ", "")

@@ -18,6 +18,7 @@ from phichat.runs import FlowSpec, Run
 from phichat.testing.harness import ignore
 from phichat.workflow import Project
 from phichat.workflow import training as training_module
+from phichat.workflow.purse import Purse
 from phichat.workflow.training import Training, took
 from tests.screens.scripted import OneBackend, Script, ScriptedBackend
 
@@ -112,7 +113,7 @@ async def test_another_look_at_a_run_writes_nothing_and_never_goes_back(
 async def test_no_two_jobs_are_given_the_same_money(
     jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Training, "budget", 10.0)
+    monkeypatch.setattr(Purse, "budget", 10.0)
     monkeypatch.setattr(training_module, "QUIET_S", 0.01)
     jobs.stories |= {name: [Status(state="queued")] for name in ("first", "third")}
     monkeypatch.setattr(jobs.script, "training", Estimate(usd=(2, 4), usd_rate=1.0, source="a list"))
@@ -131,7 +132,7 @@ async def test_no_two_jobs_are_given_the_same_money(
         with pytest.raises(QuotaError, match=r"US\$0\.00 of the budget .* US\$10\.00 is set aside"):
             await granted("third")
     assert await granted("first") == 5, "it is under way, and its limit is not asked about again"
-    assert training.spending().left == 0
+    assert training.purse.spending().left == 0
     # It ends when nobody looks, and has cost nothing.
     jobs.stories["second"] = [DONE]
     assert await granted("third") == 5
@@ -146,11 +147,11 @@ async def test_no_two_jobs_are_given_the_same_money(
 async def test_who_asks_for_a_price_is_not_refused_for_a_job_that_has_ended(
     jobs: type[Jobs], tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Training, "budget", 10.0)
+    monkeypatch.setattr(Purse, "budget", 10.0)
     monkeypatch.setattr(jobs.script, "training", Estimate(usd=(2, 4), usd_rate=1.0, source="a list"))
     project = Project.open(tmp_path, environ=os.environ, registry=OneBackend(jobs))
     await trained(project.training, dataset, "first")
-    assert project.training.spending().left == 0
+    assert project.training.purse.spending().left == 0
     jobs.stories["first"] = [DONE]
     spec = project.training.spec(dataset, name="second")
     assert project.affordable(await project.estimate(spec), spec) == 10

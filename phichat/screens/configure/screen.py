@@ -373,5 +373,5 @@ Choose a page on the left; Right or Enter goes into it and Escape back. Nothing 
 def _spent(project: Project) -> str:
     """What a project has cost so far; nothing where its backend is broken, which the checks tell."""
     with contextlib.suppress(PhichatError):
-        return spent_so_far(project.training.spending())
+        return spent_so_far(project.training.purse.spending())
     return ""

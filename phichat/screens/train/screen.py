@@ -261,7 +261,7 @@ it is found again here, also when it was started in another terminal. Escape sho
         """Start, after a question where it costs money or will hardly fit."""
         cost = price(estimate)
         if cost:
-            limit = self.session.project.training.limit(spec) if self.session.project else None
+            limit = self.session.project.training.purse.limit(spec) if self.session.project else None
             hint = f"It is ended before it costs more than US${limit:.2f}." if limit is not None else ""
             self._ask(f"Training {spec.name} costs {cost}. Go on?", spec, hint)
         elif tight(estimate):
